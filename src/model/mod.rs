@@ -1,0 +1,11 @@
+//! The words that all rooms share: labels, metric types, the staleness marker, secrets. Knows nothing above itself.
+
+mod labels;
+mod metric_type;
+mod sample;
+mod secret;
+
+pub use labels::{Label, Labels, METRIC_NAME};
+pub use metric_type::MetricType;
+pub use sample::{NORMAL_NAN_BITS, STALE_MARKER_BITS, is_stale_marker, now_ms, stale_marker};
+pub use secret::{Secret, SecretSource};

@@ -1,0 +1,89 @@
+//! One sender for each endpoint: builds requests from queued records, posts them, decides what an answer means.
+//!
+//! Knows nothing of scraping or of Docker.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::{Secret, SecretSource};
+
+/// One endpoint, as the settings describe it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `REMOTE_WRITE_NAME`: names the cursor, the logs and the metrics of this endpoint.
+    pub name: String,
+    /// `REMOTE_WRITE_URL`, used exactly as given; user info has moved to [`Auth::Basic`].
+    pub url: reqwest::Url,
+    /// `REMOTE_WRITE_TIMEOUT`: for one request, from connect to the end of the answer.
+    pub timeout: Duration,
+    /// `REMOTE_WRITE_HEADERS` and `REMOTE_WRITE_TENANT_ID`; values may be secrets.
+    pub headers: Vec<(String, Secret)>,
+    /// At most one family.
+    pub auth: Auth,
+    /// `REMOTE_WRITE_TLS_*`.
+    pub tls: Tls,
+    /// `REMOTE_WRITE_MAX_SAMPLES_PER_SEND`.
+    pub max_samples_per_send: u32,
+    /// `REMOTE_WRITE_MAX_BYTES_PER_SEND`: of the message before compression.
+    pub max_bytes_per_send: u64,
+    /// `REMOTE_WRITE_MIN_BACKOFF`.
+    pub min_backoff: Duration,
+    /// `REMOTE_WRITE_MAX_BACKOFF`.
+    pub max_backoff: Duration,
+    /// `REMOTE_WRITE_RETRY_ON_HTTP_429`.
+    pub retry_on_http_429: bool,
+    /// `REMOTE_WRITE_HOLD_ON_AUTH_ERROR`.
+    pub hold_on_auth_error: bool,
+    /// `REMOTE_WRITE_SAMPLE_AGE_LIMIT`; `None` keeps samples however old they are.
+    pub sample_age_limit: Option<Duration>,
+    /// `CONFIG_RELOAD_INTERVAL`: how often files (secrets, certificates) are looked at; `None` never again.
+    pub reload_interval: Option<Duration>,
+}
+
+/// Who we say we are.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Nobody.
+    None,
+    /// `REMOTE_WRITE_BASIC_AUTH_*`, or the URL's user info.
+    Basic {
+        /// The user's name.
+        username: String,
+        /// The password, if any.
+        password: Option<SecretSource>,
+    },
+    /// `REMOTE_WRITE_BEARER_TOKEN`.
+    Bearer(SecretSource),
+}
+
+/// PEM text, given in the setting or in a file.
+#[derive(Clone, Debug)]
+pub enum Pem {
+    /// The text itself.
+    Inline(Secret),
+    /// A path, read again when it changes.
+    File(PathBuf),
+}
+
+/// TLS settings of one endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Added to the bundled roots.
+    pub ca: Option<Pem>,
+    /// Client certificate and its key go together.
+    pub identity: Option<(Pem, Pem)>,
+    /// Takes any certificate; warned about loudly.
+    pub insecure_skip_verify: bool,
+    /// `TLS_MIN_VERSION`.
+    pub min_version: TlsVersion,
+}
+
+/// The oldest TLS version that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2
+    #[default]
+    Tls12,
+    /// 1.3
+    Tls13,
+}

@@ -1,0 +1,49 @@
+//! Turns a target into samples: timer, GET over a unix socket or http, limits, series cache, staleness, synthetic series.
+//!
+//! Knows nothing of the queue or of endpoints.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::Labels;
+
+/// `SCRAPE_URL`, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `unix:///path?path=/metrics`
+    Unix {
+        /// The socket.
+        socket: PathBuf,
+        /// The path of the request, `/metrics` unless told.
+        path: String,
+    },
+    /// `http://host:port/path` or https.
+    Http(reqwest::Url),
+}
+
+/// One target and how to scrape it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `SCRAPE_URL`.
+    pub address: Address,
+    /// `SCRAPE_INTERVAL`.
+    pub interval: Duration,
+    /// `SCRAPE_TIMEOUT`.
+    pub timeout: Duration,
+    /// `SCRAPE_BODY_SIZE_LIMIT`, uncompressed bytes; `None` is off.
+    pub body_size_limit: Option<u64>,
+    /// `SCRAPE_SAMPLE_LIMIT`; `None` is off.
+    pub sample_limit: Option<u64>,
+    /// `SCRAPE_FALLBACK_PROTOCOL`: whether a missing or unknown Content-Type is read as text 0.0.4.
+    pub fallback_to_text: bool,
+    /// `SCRAPE_NORMALIZE_LE`.
+    pub normalize_le: bool,
+    /// `HONOR_LABELS`.
+    pub honor_labels: bool,
+    /// `HONOR_TIMESTAMPS`.
+    pub honor_timestamps: bool,
+    /// `job`, `instance`.
+    pub target_labels: Labels,
+    /// `EXTERNAL_LABELS`.
+    pub external_labels: Labels,
+}

@@ -1,0 +1,1 @@
+//! Our own counters and logs. A leaf: it knows no other room.
