@@ -16,7 +16,7 @@ pub mod v1;
 pub mod view;
 
 pub use decode::DecodeError;
-pub use record::{Counts, Description, RecordEncoder, SampleRef};
+pub use record::{Counts, RecordEncoder};
 
 /// How large one message may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

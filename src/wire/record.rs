@@ -10,36 +10,12 @@ use super::Limits;
 use super::field;
 use super::snappy::Compressor;
 use super::symbols::SymbolTable;
-use crate::model::{Labels, MetricType, is_stale_marker};
+use crate::model::{Description, MetricType, SampleRef, is_stale_marker};
 
 const TIMESERIES: u32 = 5;
 const LABELS_REFS: u32 = 1;
 const SAMPLES: u32 = 2;
 const METADATA: u32 = 5;
-
-/// Which series a sample belongs to, and the sample.
-#[derive(Clone, Copy, Debug)]
-pub struct SampleRef {
-    /// Names the series to `describe`, and its encoded references: small and dense, reused after a series is gone.
-    pub slot: u32,
-    /// Changes when the slot is reused, or when labels or metadata of its series change.
-    pub generation: u32,
-    /// The value, as bits where it is the staleness marker.
-    pub value: f64,
-    /// ms since the epoch.
-    pub timestamp: i64,
-}
-
-/// What a series is, asked for only when it is not encoded yet.
-#[derive(Clone, Copy, Debug)]
-pub struct Description<'a> {
-    /// The complete label set, external labels included.
-    pub labels: &'a Labels,
-    /// From `# TYPE`.
-    pub metric_type: MetricType,
-    /// From `# HELP`, or empty.
-    pub help: &'a str,
-}
 
 /// What is in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use prost::Message;
 
 use super::decode::{decode_v1, decode_v2};
 use super::v1::RequestBuilder;
-use super::{Counts, Description, Limits, RecordEncoder, SampleRef};
-use crate::model::{Labels, METRIC_NAME, MetricType, stale_marker};
+use super::{Counts, Limits, RecordEncoder};
+use crate::model::{Description, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker};
 use crate::proto;
 
 const WIDE: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
