@@ -291,6 +291,11 @@ fn stop_metrics_is_answered_though_the_collector_never_is_done() {
 }
 
 #[test]
+fn the_default_path_is_the_directory_that_dockerd_mounts_and_the_manifests_name() {
+    assert_eq!(Path::new("/run/docker/plugins").join(SOCKET_NAME), Path::new(SOCKET_PATH));
+}
+
+#[test]
 fn a_stale_socket_is_replaced_and_the_mode_is_0600() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(SOCKET_NAME);

@@ -22,7 +22,7 @@ pub fn install_panic_hook() {
     }));
 }
 
-pub(super) fn report(lines: &Lines, info: &PanicHookInfo<'_>) {
+fn report(lines: &Lines, info: &PanicHookInfo<'_>) {
     lines.push(line(lines.format(), info).finish());
     lines.flush(LAST_WORDS);
 }

@@ -1,5 +1,4 @@
 use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -202,29 +201,36 @@ fn a_storm_is_ten_lines_and_a_count() {
 }
 
 #[test]
-fn a_panic_leaves_its_place_and_its_words_in_the_log() {
-    let shelf = Shelf::default();
-    let (_layer, writer) = start(LOGFMT, shelf.clone()).unwrap();
-    let lines = Arc::clone(&writer.owner.0);
-    let panicking = std::thread::Builder::new().name("unlucky".to_owned()).spawn(move || {
-        // The hook is the whole test process's: it looks at this thread only and passes the rest on.
-        let usual = Arc::new(std::panic::take_hook());
-        let others = Arc::clone(&usual);
-        std::panic::set_hook(Box::new(move |info| {
-            if std::thread::current().name() == Some("unlucky") {
-                super::panic::report(&lines, info);
-            } else {
-                others(info);
-            }
-        }));
-        let caught = std::panic::catch_unwind(AssertUnwindSafe(|| panic!("nobody\nexpects")));
-        std::panic::set_hook(Box::new(move |info| usual(info)));
-        assert!(caught.is_err());
-    });
-    panicking.unwrap().join().unwrap();
-    let text = shelf.text();
-    assert!(text.contains(r#"level=error room=main msg="panicked: nobody\nexpects" place="#), "{text}");
-    assert!(text.contains("src/telemetry/log/tests.rs:") && text.ends_with("thread=unlucky\n"), "{text}");
+fn the_process_logs_to_stdout_and_a_panic_leaves_its_place_and_its_words() {
+    const NAME: &str =
+        "telemetry::log::tests::the_process_logs_to_stdout_and_a_panic_leaves_its_place_and_its_words";
+    const CHILD: &str = "DOCKER_REMOTE_WRITE_TEST_PANICS";
+    if std::env::var_os(CHILD).is_some() {
+        let _writer = init(LOGFMT, stdout().unwrap()).unwrap();
+        assert!(matches!(init(LOGFMT, io::sink()), Err(LogError::Taken)));
+        install_panic_hook();
+        info!("before");
+        let unlucky = std::thread::Builder::new().name("unlucky".to_owned());
+        // No flush here: the hook alone brings the line out before the process is gone.
+        let _ = unlucky.spawn(|| panic!("nobody\nexpects")).unwrap().join();
+        std::process::exit(3);
+    }
+    // The log and the hook are the whole process's, so this test runs itself again in a process of its own.
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([NAME, "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(child.stdout).unwrap();
+    assert_eq!(child.status.code(), Some(3), "{text}");
+    let lines: Vec<_> = text.lines().filter(|line| line.contains("time=")).collect();
+    assert!(lines[0].ends_with("level=info room=telemetry msg=\"before\""), "{text}");
+    assert!(lines[1].contains(r#"level=error room=main msg="panicked: nobody\nexpects" place="#), "{text}");
+    assert!(
+        lines[1].contains("src/telemetry/log/tests.rs:") && lines[1].ends_with("thread=unlucky"),
+        "{text}"
+    );
+    assert_eq!(lines.len(), 2, "{text}");
 }
 
 #[test]
