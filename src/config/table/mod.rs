@@ -39,13 +39,6 @@ impl Setting {
             Default::Unset => "-",
         }
     }
-
-    /// The sentences, and the mark of a secret.
-    #[must_use]
-    pub fn description(&self) -> String {
-        let mark = if self.secret { " Never printed." } else { "" };
-        format!("{}{mark}", self.doc)
-    }
 }
 
 /// What an empty value means. Defaults live in the binary, never in a manifest: `docker plugin upgrade` keeps the old

@@ -17,7 +17,7 @@ pub fn render_text(width: usize) -> String {
         out.push('\n');
         for setting in settings_of(group) {
             out.push_str(&wrap(&title(setting), "  ", INDENT, width));
-            out.push_str(&wrap(&setting.description(), INDENT, INDENT, width));
+            out.push_str(&wrap(setting.doc, INDENT, INDENT, width));
             out.push_str(&wrap(&format!("Allowed: {}.", setting.kind), INDENT, INDENT, width));
         }
     }
@@ -40,7 +40,7 @@ pub fn render_markdown() -> String {
                 super::Default::Value(_) => format!("`{default}`"),
                 super::Default::Told(_) | super::Default::Unset => default,
             };
-            let (doc, allowed) = (cell(&setting.description()), cell(&setting.kind.to_string()));
+            let (doc, allowed) = (cell(setting.doc), cell(&setting.kind.to_string()));
             out.push_str(&format!("| `{}` | {default} | {doc} | {allowed} |\n", setting.name));
         }
     }

@@ -54,7 +54,7 @@ pub const SETTINGS: &[Setting] = &[
         text("an http:// or https:// URL"),
         Default::Told("required"),
         "https://mimir.example/api/v1/push",
-        "Where samples are pushed, used exactly as given. User info moves to basic auth.",
+        "Where samples are pushed, used exactly as given. User info moves to basic auth and is never printed.",
     ),
     setting(
         Group::Endpoint,
@@ -78,7 +78,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Map,
         Default::Unset,
         "X-Team=infra,X-Site=\"north, hall 2\"",
-        "Extra headers of every request; those that the protocol itself sets are refused.",
+        "Extra headers of every request; those that the protocol itself sets are refused. Values are never printed.",
     ),
     setting(
         Group::Endpoint,
@@ -102,7 +102,7 @@ pub const SETTINGS: &[Setting] = &[
         text("text without control characters"),
         Default::Unset,
         "correct-horse",
-        "Basic auth: the password.",
+        "Basic auth: the password; never printed.",
     ),
     setting(
         Group::Authentication,
@@ -118,7 +118,7 @@ pub const SETTINGS: &[Setting] = &[
         text("the bare token, visible ASCII characters only"),
         Default::Unset,
         "eyJhbGciOi",
-        "Sent as Authorization: Bearer.",
+        "Sent as Authorization: Bearer; never printed.",
     ),
     setting(
         Group::Authentication,
@@ -174,7 +174,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Pem,
         Default::Unset,
         "\"$(cat client.key)\"",
-        "As REMOTE_WRITE_TLS_KEY_FILE, with the text in the setting itself.",
+        "As REMOTE_WRITE_TLS_KEY_FILE, with the text in the setting itself; never printed.",
     ),
     setting(
         Group::Tls,
