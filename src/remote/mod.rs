@@ -2,10 +2,19 @@
 //!
 //! Knows nothing of scraping or of Docker.
 
+mod backoff;
+mod episode;
+mod metrics;
+mod outcome;
+mod text;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::{Secret, SecretSource};
+
+pub use metrics::{Code, DURATION_BUCKETS, EndpointMetrics, Histogram, Snapshot};
+pub use outcome::{Failure, Outcome, Reason};
 
 /// One endpoint, as the settings describe it.
 #[derive(Clone, Debug)]
@@ -86,4 +95,29 @@ pub enum TlsVersion {
     Tls12,
     /// 1.3
     Tls13,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The defaults of the settings, for one endpoint.
+    pub(super) fn config(url: &str) -> Config {
+        Config {
+            name: "default".to_owned(),
+            url: url.parse().unwrap(),
+            timeout: Duration::from_secs(30),
+            headers: Vec::new(),
+            auth: Auth::None,
+            tls: Tls::default(),
+            max_samples_per_send: 2000,
+            max_bytes_per_send: 3 << 20,
+            min_backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(5),
+            retry_on_http_429: true,
+            hold_on_auth_error: true,
+            sample_age_limit: None,
+            reload_interval: Some(Duration::from_secs(30)),
+        }
+    }
 }
