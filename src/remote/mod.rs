@@ -3,18 +3,25 @@
 //! Knows nothing of scraping or of Docker.
 
 mod backoff;
+mod client;
 mod episode;
+mod files;
 mod metrics;
 mod outcome;
+mod request;
 mod text;
+mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::{Secret, SecretSource};
 
+pub use client::{SetupError, check};
+pub use files::FileError;
 pub use metrics::{Code, DURATION_BUCKETS, EndpointMetrics, Histogram, Snapshot};
 pub use outcome::{Failure, Outcome, Reason};
+pub use tls::{TlsError, install_crypto_provider};
 
 /// One endpoint, as the settings describe it.
 #[derive(Clone, Debug)]
