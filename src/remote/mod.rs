@@ -3,6 +3,7 @@
 //! Knows nothing of scraping or of Docker.
 
 mod backoff;
+mod batch;
 mod client;
 mod episode;
 mod files;
