@@ -3,39 +3,7 @@
 use super::Mode;
 use super::reader::Reader;
 use super::strings::Strings;
-
-/// `LOG_LEVEL` and `LOG_FORMAT`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogConfig {
-    /// The least important lines that are logged.
-    pub level: LogLevel,
-    /// The form of a line.
-    pub format: LogFormat,
-}
-
-/// `LOG_LEVEL`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// What happens.
-    #[default]
-    Info,
-    /// What may need somebody.
-    Warn,
-    /// What needs somebody.
-    Error,
-}
-
-/// `LOG_FORMAT`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `key=value`
-    #[default]
-    Logfmt,
-    /// One object for each line.
-    Json,
-}
+use crate::telemetry::log::{Format, Level, LogConfig};
 
 /// `LOG_LEVEL` and `LOG_FORMAT` alone, so that problems with the settings can be logged as asked for. What cannot be read is
 /// the default here, and a problem of [`super::Config::from_env`].
@@ -47,13 +15,13 @@ pub fn log_from_env(env: &impl Strings) -> LogConfig {
 /// `None` only beside a problem.
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<LogConfig> {
     let levels = [
-        ("debug", LogLevel::Debug),
-        ("info", LogLevel::Info),
-        ("warn", LogLevel::Warn),
-        ("error", LogLevel::Error),
+        ("debug", Level::Debug),
+        ("info", Level::Info),
+        ("warn", Level::Warn),
+        ("error", Level::Error),
     ];
     let level = reader.choice("LOG_LEVEL", &levels, &[]);
-    let formats = [("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)];
+    let formats = [("logfmt", Format::Logfmt), ("json", Format::Json)];
     let format = reader.choice("LOG_FORMAT", &formats, &[]);
     Some(LogConfig { level: level?, format: format? })
 }

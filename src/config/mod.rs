@@ -20,11 +20,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use log::{LogConfig, LogFormat, LogLevel, log_from_env};
+pub use log::log_from_env;
 pub use problem::{Problem, Problems, Warning};
 pub use strings::{Environment, NotUtf8, Strings};
 
-use crate::{queue, remote, scrape};
+use crate::telemetry::log::LogConfig;
+use crate::{collector, queue, remote, scrape};
 use reader::Reader;
 
 /// Where the plugin keeps its queue: a directory of the rootfs, or the propagated mount of `deploy/config.data.json`.
@@ -82,6 +83,15 @@ impl Config {
     pub fn from_env(mode: Mode, env: &impl Strings) -> Result<Loaded, Problems> {
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Self::load(mode, env, &hostname)
+    }
+
+    /// The collector's part.
+    #[must_use]
+    pub fn collector(&self) -> collector::Config {
+        collector::Config {
+            scrape: self.scrape.clone(),
+            stale_markers_on_stop: self.stale_markers_on_stop,
+        }
     }
 
     fn load(mode: Mode, env: &dyn Strings, hostname: &str) -> Result<Loaded, Problems> {

@@ -15,6 +15,7 @@ use crate::model::{Secret, SecretSource};
 use crate::queue::Storage;
 use crate::remote::{Auth, Pem, TlsVersion};
 use crate::scrape::Address;
+use crate::telemetry::log::{Format, Level};
 
 const HOST: &str = "host-7";
 const URL: (&str, &str) = ("REMOTE_WRITE_URL", "https://mimir.example/api/v1/push");
@@ -167,7 +168,7 @@ fn values_out_of_range_are_refused() {
 #[test]
 fn white_space_around_a_number_or_word_does_no_harm() {
     let config = config(&[("SCRAPE_INTERVAL", " 20s\r"), ("LOG_LEVEL", "warn "), ("SELF_METRICS", " no")]);
-    assert_eq!((config.scrape.interval, config.log.level), (Duration::from_secs(20), LogLevel::Warn));
+    assert_eq!((config.scrape.interval, config.log.level), (Duration::from_secs(20), Level::Warn));
     assert!(!config.self_metrics);
 }
 
@@ -276,7 +277,7 @@ fn unknown_names_are_warned_about_and_harmless() {
 
 #[test]
 fn log_settings_can_be_read_before_all_others() {
-    let json = LogConfig { level: LogLevel::Warn, format: LogFormat::Json };
+    let json = LogConfig { level: Level::Warn, format: Format::Json };
     assert_eq!(log_from_env(&env(&[("LOG_LEVEL", "warn"), ("LOG_FORMAT", "json")])), json);
     let broken = env(&[("LOG_LEVEL", "loud"), ("LOG_FORMAT", "json"), ("REMOTE_WRITE_URL", "x")]);
     assert_eq!(log_from_env(&broken), LogConfig::default());

@@ -60,7 +60,7 @@ fn the_defaults_are_those_of_the_table() {
     let config = config(&[]);
     assert_eq!(config.queue.storage, Storage::Disk(PathBuf::from("/data")));
     assert_eq!((config.queue.max_disk_bytes, config.queue.max_memory_bytes), (256 << 20, 16 << 20));
-    assert_eq!(config.log, LogConfig { level: LogLevel::Info, format: LogFormat::Logfmt });
+    assert_eq!(config.log, LogConfig { level: Level::Info, format: Format::Logfmt });
     assert_eq!(config.shutdown_drain_timeout, Duration::from_secs(5));
     assert!(config.stale_markers_on_stop && config.self_metrics);
     assert_eq!(config.reload_interval, Some(Duration::from_secs(30)));
@@ -127,7 +127,7 @@ fn every_setting_reaches_its_room() {
     ]);
     assert_eq!(config.queue.storage, Storage::Disk(PathBuf::from("/q")));
     assert_eq!((config.queue.max_disk_bytes, config.queue.max_memory_bytes), (1 << 20, 2_000_000));
-    assert_eq!(config.log, LogConfig { level: LogLevel::Debug, format: LogFormat::Json });
+    assert_eq!(config.log, LogConfig { level: Level::Debug, format: Format::Json });
     assert_eq!(config.shutdown_drain_timeout, Duration::ZERO);
     assert!(!config.stale_markers_on_stop && !config.self_metrics);
     assert_eq!(config.reload_interval, None);
