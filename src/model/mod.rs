@@ -7,5 +7,7 @@ mod secret;
 
 pub use labels::{Label, Labels, METRIC_NAME};
 pub use metric_type::MetricType;
-pub use sample::{NORMAL_NAN_BITS, STALE_MARKER_BITS, is_stale_marker, now_ms, stale_marker};
+pub use sample::{
+    Description, NORMAL_NAN_BITS, STALE_MARKER_BITS, SampleRef, is_stale_marker, now_ms, stale_marker,
+};
 pub use secret::{Secret, SecretSource};

@@ -1,11 +1,37 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::{Labels, MetricType};
+
 /// The bits of the staleness marker (specification 1.0, "Stale Markers"; remote-write 1.17). A signalling NaN: it travels as bits,
 /// never through arithmetic or formatting.
 pub const STALE_MARKER_BITS: u64 = 0x7ff0_0000_0000_0002;
 
 /// The bits under which Prometheus stores every NaN that an exposition contains (remote-write 4.17).
 pub const NORMAL_NAN_BITS: u64 = 0x7ff8_0000_0000_0001;
+
+/// Which series a sample belongs to, and the sample.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleRef {
+    /// Names the series: small and dense, reused after a series is gone.
+    pub slot: u32,
+    /// Changes when the slot is reused, or when labels or metadata of its series change.
+    pub generation: u32,
+    /// The value, as bits where it is the staleness marker.
+    pub value: f64,
+    /// ms since the epoch.
+    pub timestamp: i64,
+}
+
+/// What a series is; asked for only where it is not known by its slot yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
+    /// The complete label set, external labels included.
+    pub labels: &'a Labels,
+    /// From `# TYPE`.
+    pub metric_type: MetricType,
+    /// From `# HELP`, or empty.
+    pub help: &'a str,
+}
 
 /// The value that ends a series.
 #[must_use]

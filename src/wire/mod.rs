@@ -1,1 +1,31 @@
-//! Remote-write messages: the 2.0 form in which scrapes are queued, the 1.0 form in which they are sent, snappy. Knows nothing of HTTP.
+//! Remote-write messages: the 2.0 form in which scrapes are queued, the 1.0 form in which they are sent, snappy's block format.
+//!
+//! Owns bytes and nothing else: it never knows HTTP, files or where a sample came from. Two directions meet here:
+//!
+//! - [`record`] writes one scrape as `io.prometheus.write.v2.Request` messages, from label references that stay encoded from scrape to
+//!   scrape;
+//! - [`v1`] reads such records without copying ([`view`]) and writes `prometheus.WriteRequest`;
+//! - [`decode`] is the way of receivers and tests: prost's derived types.
+
+pub mod decode;
+mod field;
+pub mod record;
+pub mod snappy;
+mod symbols;
+pub mod v1;
+pub mod view;
+
+pub use decode::DecodeError;
+pub use record::{Counts, RecordEncoder};
+
+/// How large one message may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Samples, staleness markers included.
+    pub max_samples: u32,
+    /// Bytes before compression.
+    pub max_bytes: usize,
+}
+
+#[cfg(test)]
+mod tests;

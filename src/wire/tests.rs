@@ -1,0 +1,263 @@
+//! prost is the oracle: what our encoders write, its derived types must read, and write back byte for byte.
+
+use proptest::prelude::*;
+use prost::Message;
+
+use super::decode::{decode_v1, decode_v2};
+use super::v1::RequestBuilder;
+use super::{Counts, Limits, RecordEncoder};
+use crate::model::{Description, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker};
+use crate::proto;
+
+const WIDE: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
+const MAX: usize = 64 << 20;
+
+#[derive(Clone, Debug)]
+struct TestSeries {
+    labels: Labels,
+    metric_type: MetricType,
+    help: String,
+}
+
+fn describe<'a>(all: &'a [TestSeries]) -> impl Fn(u32) -> Description<'a> {
+    |slot| {
+        let series = &all[slot as usize];
+        Description { labels: &series.labels, metric_type: series.metric_type, help: &series.help }
+    }
+}
+
+fn series(number: usize) -> TestSeries {
+    let n = number.to_string();
+    let labels = Labels::from_iter([(METRIC_NAME, "m_total"), ("job", "docker"), ("n", n.as_str())]);
+    TestSeries { labels, metric_type: MetricType::Counter, help: "counts".into() }
+}
+
+fn samples(count: u32, timestamp: i64) -> Vec<SampleRef> {
+    (0..count).map(|slot| SampleRef { slot, generation: 0, value: f64::from(slot), timestamp }).collect()
+}
+
+fn encode(encoder: &mut RecordEncoder, samples: &[SampleRef], all: &[TestSeries]) -> Vec<(Counts, Vec<u8>)> {
+    let mut records = Vec::new();
+    encoder.encode(samples, describe(all), |counts, payload| records.push((counts, payload.to_vec())));
+    records
+}
+
+/// `(labels, value bits, timestamp)` of each entry, in order, checked for the rules of 2.07 to 2.09.
+fn read_v2(payload: &[u8]) -> Vec<(Labels, u64, i64)> {
+    let request = decode_v2(payload, MAX).unwrap();
+    assert_eq!(request.symbols[0], "");
+    let mut distinct = request.symbols.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), request.symbols.len(), "a symbol stands twice");
+    request
+        .timeseries
+        .iter()
+        .map(|series| {
+            assert_eq!(series.labels_refs.len() % 2, 0);
+            let symbol = |reference: u32| request.symbols[reference as usize].as_str();
+            let labels =
+                series.labels_refs.chunks(2).map(|pair| (symbol(pair[0]), symbol(pair[1]))).collect();
+            assert_eq!(series.samples.len(), 1);
+            (labels, series.samples[0].value.to_bits(), series.samples[0].timestamp)
+        })
+        .collect()
+}
+
+fn read_v1(body: &[u8]) -> Vec<(Labels, u64, i64)> {
+    let request = decode_v1(body, MAX).unwrap();
+    request
+        .timeseries
+        .iter()
+        .map(|series| {
+            let labels = series.labels.iter().map(|l| (l.name.as_str(), l.value.as_str())).collect();
+            assert_eq!(series.samples.len(), 1);
+            (labels, series.samples[0].value.to_bits(), series.samples[0].timestamp)
+        })
+        .collect()
+}
+
+fn expected(samples: &[SampleRef], all: &[TestSeries]) -> Vec<(Labels, u64, i64)> {
+    let entry = |s: &SampleRef| (all[s.slot as usize].labels.clone(), s.value.to_bits(), s.timestamp);
+    samples.iter().map(entry).collect()
+}
+
+#[test]
+fn a_record_carries_labels_value_timestamp_type_and_help() {
+    let all = [series(0)];
+    let records = encode(&mut RecordEncoder::new(WIDE), &samples(1, 1_700_000_000_000), &all);
+    let request = decode_v2(&records[0].1, MAX).unwrap();
+    let metadata = request.timeseries[0].metadata.unwrap();
+    assert_eq!(metadata.r#type, proto::v2::metadata::MetricType::Counter as i32);
+    assert_eq!(request.symbols[metadata.help_ref as usize], "counts");
+    assert_eq!(read_v2(&records[0].1), expected(&samples(1, 1_700_000_000_000), &all));
+}
+
+#[test]
+fn a_scrape_is_cut_at_the_sample_limit_and_each_record_stands_alone() {
+    let all: Vec<_> = (0..10).map(series).collect();
+    let mut encoder = RecordEncoder::new(Limits { max_samples: 4, max_bytes: 1 << 20 });
+    for timestamp in [1, 2, 3] {
+        let records = encode(&mut encoder, &samples(10, timestamp), &all);
+        assert_eq!(records.iter().map(|(counts, _)| counts.samples).collect::<Vec<_>>(), [4, 4, 2]);
+        let read: Vec<_> = records.iter().flat_map(|(_, payload)| read_v2(payload)).collect();
+        assert_eq!(read, expected(&samples(10, timestamp), &all));
+    }
+}
+
+#[test]
+fn a_scrape_is_cut_at_the_byte_limit_but_a_single_large_sample_still_goes() {
+    let all: Vec<_> = (0..20).map(series).collect();
+    let mut encoder = RecordEncoder::new(Limits { max_samples: 100, max_bytes: 200 });
+    let records = encode(&mut encoder, &samples(20, 5), &all);
+    assert!(records.len() > 1);
+    for (_, payload) in &records {
+        assert!(snap::raw::decompress_len(payload).unwrap() <= 200);
+    }
+    let mut encoder = RecordEncoder::new(Limits { max_samples: 100, max_bytes: 1 });
+    assert_eq!(encode(&mut encoder, &samples(3, 5), &all).len(), 3);
+}
+
+#[test]
+fn counts_tell_samples_markers_and_the_span_of_timestamps() {
+    let all = [series(0), series(1)];
+    let mut two = samples(2, 10);
+    two[1] = SampleRef { value: stale_marker(), timestamp: 7, ..two[1] };
+    let records = encode(&mut RecordEncoder::new(WIDE), &two, &all);
+    assert_eq!(records[0].0, Counts { samples: 2, markers: 1, min_timestamp: 7, max_timestamp: 10 });
+}
+
+#[test]
+fn a_reused_slot_with_a_new_generation_is_encoded_anew() {
+    let mut encoder = RecordEncoder::new(WIDE);
+    encode(&mut encoder, &samples(1, 1), &[series(0)]);
+    let renewed = [SampleRef { slot: 0, generation: 1, value: 1.0, timestamp: 2 }];
+    let records = encode(&mut encoder, &renewed, &[series(9)]);
+    assert_eq!(read_v2(&records[0].1)[0].0.get("n"), Some("9"));
+}
+
+#[test]
+fn symbols_of_vanished_series_do_not_pile_up() {
+    let mut encoder = RecordEncoder::new(WIDE);
+    let mut largest = 0;
+    for generation in 0..200_u32 {
+        let all: Vec<_> = (0..50).map(|n| series(generation as usize * 50 + n)).collect();
+        let fresh: Vec<_> =
+            samples(50, 1).into_iter().map(|sample| SampleRef { generation, ..sample }).collect();
+        let records = encode(&mut encoder, &fresh, &all);
+        assert_eq!(read_v2(&records[0].1), expected(&fresh, &all));
+        largest = largest.max(decode_v2(&records[0].1, MAX).unwrap().symbols.len());
+    }
+    assert!(largest < 1_000, "{largest} symbols for 50 series");
+}
+
+#[test]
+fn requests_merge_records_and_stop_at_their_limits() {
+    let all: Vec<_> = (0..10).map(series).collect();
+    let mut encoder = RecordEncoder::new(WIDE);
+    let first = encode(&mut encoder, &samples(10, 1), &all).remove(0).1;
+    let second = encode(&mut encoder, &samples(10, 2), &all).remove(0).1;
+    let limits = Limits { max_samples: 15, max_bytes: 1 << 20 };
+    let mut builder = RequestBuilder::new();
+    assert_eq!(builder.push(&first, 0, &limits).unwrap(), 10);
+    assert_eq!(builder.push(&second, 0, &limits).unwrap(), 5);
+    assert_eq!(builder.samples(), 15);
+    let mut read = read_v1(builder.finish());
+    builder.clear();
+    assert_eq!(builder.push(&second, 5, &limits).unwrap(), 10);
+    read.extend(read_v1(builder.finish()));
+    let both: Vec<_> = samples(10, 1).into_iter().chain(samples(10, 2)).collect();
+    assert_eq!(read, expected(&both, &all));
+}
+
+#[test]
+fn a_request_takes_one_sample_even_if_that_is_beyond_the_byte_limit() {
+    let payload = encode(&mut RecordEncoder::new(WIDE), &samples(2, 1), &[series(0), series(1)]).remove(0).1;
+    let mut builder = RequestBuilder::new();
+    assert_eq!(builder.push(&payload, 0, &Limits { max_samples: 10, max_bytes: 1 }).unwrap(), 1);
+}
+
+#[test]
+fn a_damaged_payload_leaves_the_request_as_it_was() {
+    let payload = encode(&mut RecordEncoder::new(WIDE), &samples(2, 1), &[series(0), series(1)]).remove(0).1;
+    let mut message = snap::raw::Decoder::new().decompress_vec(&payload).unwrap();
+    message.truncate(message.len() - 3);
+    let damaged = snap::raw::Encoder::new().compress_vec(&message).unwrap();
+    let mut builder = RequestBuilder::new();
+    builder.push(&payload, 0, &WIDE).unwrap();
+    let before = builder.finish().to_vec();
+    assert!(builder.push(&damaged, 0, &WIDE).is_err());
+    assert_eq!(builder.finish(), before);
+    assert_eq!(builder.samples(), 2);
+}
+
+#[test]
+fn a_block_that_claims_too_much_is_refused_before_memory_is_taken() {
+    let claims_4_gib = [0xff, 0xff, 0xff, 0xff, 0x0f];
+    assert!(decode_v1(&claims_4_gib, MAX).is_err());
+}
+
+fn any_value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<f64>(),
+        Just(0.0),
+        Just(-0.0),
+        Just(f64::INFINITY),
+        Just(stale_marker()),
+        (0..100_i32).prop_map(f64::from)
+    ]
+}
+
+fn any_series() -> impl Strategy<Value = TestSeries> {
+    (prop::collection::btree_map("[a-zA-Z_]{1,8}", ".{1,12}", 0..6), 0..3_u8, ".{0,20}").prop_map(
+        |(mut labels, kind, help)| {
+            labels.insert(METRIC_NAME.into(), "m".into());
+            let metric_type =
+                [MetricType::Unknown, MetricType::Gauge, MetricType::Histogram][usize::from(kind)];
+            TestSeries { labels: labels.into_iter().collect(), metric_type, help }
+        },
+    )
+}
+
+proptest! {
+    /// 256 generated scrapes: both encoders against prost, as values and as bytes.
+    #[test]
+    fn prost_reads_and_rewrites_what_our_encoders_write(
+        all in prop::collection::vec(any_series(), 1..30),
+        values in prop::collection::vec((any_value(), any::<i64>()), 30),
+        max_samples in 1..40_u32,
+    ) {
+        let samples: Vec<_> = all.iter().zip(&values).zip(0_u32..).map(|((_, (value, timestamp)), slot)| {
+            SampleRef { slot, generation: 0, value: *value, timestamp: *timestamp }
+        }).collect();
+        let limits = Limits { max_samples, max_bytes: 1 << 20 };
+        let records = encode(&mut RecordEncoder::new(limits), &samples, &all);
+        let read: Vec<_> = records.iter().flat_map(|(_, payload)| read_v2(payload)).collect();
+        prop_assert_eq!(&read, &expected(&samples, &all));
+
+        let mut builder = RequestBuilder::new();
+        for (counts, payload) in &records {
+            prop_assert_eq!(builder.push(payload, 0, &WIDE).unwrap(), counts.samples);
+        }
+        let body = builder.finish().to_vec();
+        prop_assert_eq!(&read_v1(&body), &expected(&samples, &all));
+
+        // prost leaves a negative zero out, we keep it (9 bytes); everything else must be the same bytes.
+        if !values.iter().any(|(value, _)| value.to_bits() == (-0.0_f64).to_bits()) {
+            let again = decode_v1(&body, MAX).unwrap().encode_to_vec();
+            prop_assert_eq!(&snap::raw::Decoder::new().decompress_vec(&body).unwrap(), &again);
+            for (_, payload) in &records {
+                let again = decode_v2(payload, MAX).unwrap().encode_to_vec();
+                prop_assert_eq!(&snap::raw::Decoder::new().decompress_vec(payload).unwrap(), &again);
+            }
+        }
+    }
+
+    /// Whatever a damaged record holds, reading it ends with an answer.
+    #[test]
+    fn arbitrary_messages_are_refused_or_read_but_never_panic(message in prop::collection::vec(any::<u8>(), 0..200)) {
+        let payload = snap::raw::Encoder::new().compress_vec(&message).unwrap();
+        let _ = RequestBuilder::new().push(&payload, 0, &WIDE);
+        let _ = RequestBuilder::new().push(&message, 0, &WIDE);
+    }
+}

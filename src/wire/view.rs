@@ -1,0 +1,148 @@
+//! A 2.0 message read in place: symbols as slices, series one by one.
+
+use std::ops::Range;
+
+use super::DecodeError;
+use super::field::{self, Value};
+
+/// The symbol table of the message being read; keeps its memory from message to message.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    ranges: Vec<Range<usize>>,
+}
+
+impl Symbols {
+    /// Finds all symbols of `message` and checks that they are UTF-8.
+    ///
+    /// # Errors
+    /// When the message is damaged.
+    pub fn read(&mut self, message: &[u8]) -> Result<(), DecodeError> {
+        self.ranges.clear();
+        let mut rest = message;
+        while let Some((number, value)) = field::next(&mut rest)? {
+            if let (4, Value::Bytes(symbol)) = (number, value) {
+                std::str::from_utf8(symbol).map_err(|_| DecodeError::Utf8)?;
+                let end = message.len() - rest.len();
+                self.ranges.push(end - symbol.len()..end);
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of one symbol of the `message` that was read.
+    ///
+    /// # Errors
+    /// When the reference is outside the table.
+    pub fn get<'a>(&self, message: &'a [u8], reference: u32) -> Result<&'a [u8], DecodeError> {
+        self.ranges
+            .get(reference as usize)
+            .and_then(|range| message.get(range.clone()))
+            .ok_or(DecodeError::Reference { reference, symbols: self.ranges.len() })
+    }
+}
+
+/// One sample of a series.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// The value.
+    pub value: f64,
+    /// ms since the epoch.
+    pub timestamp: i64,
+}
+
+/// One `TimeSeries` with the first of its samples (records hold one sample in each).
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'a> {
+    refs: &'a [u8],
+    /// The sample.
+    pub sample: Sample,
+}
+
+impl<'a> Series<'a> {
+    /// Pairs of references: name and value of each label, in order.
+    pub fn labels(&self) -> impl Iterator<Item = Result<(u32, u32), DecodeError>> + use<'a> {
+        let mut rest = self.refs;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let mut pair = || {
+                let name = reference(&mut rest)?;
+                if rest.is_empty() {
+                    return Err(DecodeError::OddReferences);
+                }
+                Ok((name, reference(&mut rest)?))
+            };
+            let pair = pair();
+            if pair.is_err() {
+                rest = &[];
+            }
+            Some(pair)
+        })
+    }
+}
+
+fn reference(refs: &mut &[u8]) -> Result<u32, DecodeError> {
+    let value = prost::encoding::decode_varint(refs)?;
+    u32::try_from(value).map_err(|_| DecodeError::Reference { reference: u32::MAX, symbols: 0 })
+}
+
+/// The series of a message, in order.
+#[derive(Debug)]
+pub struct SeriesIter<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> SeriesIter<'a> {
+    /// Begins at the front of `message`.
+    #[must_use]
+    pub fn new(message: &'a [u8]) -> Self {
+        Self { rest: message }
+    }
+
+    fn advance(&mut self) -> Result<Option<Series<'a>>, DecodeError> {
+        while let Some((number, value)) = field::next(&mut self.rest)? {
+            if let (5, Value::Bytes(series)) = (number, value) {
+                return read_series(series).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> Iterator for SeriesIter<'a> {
+    type Item = Result<Series<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance();
+        if next.is_err() {
+            self.rest = &[];
+        }
+        next.transpose()
+    }
+}
+
+fn read_series(mut message: &[u8]) -> Result<Series<'_>, DecodeError> {
+    let mut series = Series { refs: &[], sample: Sample { value: 0.0, timestamp: 0 } };
+    while let Some((number, value)) = field::next(&mut message)? {
+        match (number, value) {
+            (1, Value::Bytes(refs)) => series.refs = refs,
+            (2, Value::Bytes(sample)) => series.sample = read_sample(sample)?,
+            (_, Value::Bytes(_) | Value::Varint(_) | Value::Fixed64(_) | Value::Fixed32) => {}
+        }
+    }
+    Ok(series)
+}
+
+fn read_sample(mut message: &[u8]) -> Result<Sample, DecodeError> {
+    let mut sample = Sample { value: 0.0, timestamp: 0 };
+    while let Some((number, value)) = field::next(&mut message)? {
+        match (number, value) {
+            (1, Value::Fixed64(bits)) => sample.value = f64::from_bits(bits),
+            #[expect(clippy::cast_possible_wrap, reason = "an int64 travels as its two's complement")]
+            (2, Value::Varint(timestamp)) => sample.timestamp = timestamp as i64,
+            (_, Value::Bytes(_) | Value::Varint(_) | Value::Fixed64(_) | Value::Fixed32) => {}
+        }
+    }
+    Ok(sample)
+}
