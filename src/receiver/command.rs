@@ -218,13 +218,12 @@ impl fmt::Display for Value {
 mod tests {
     use std::time::Duration;
 
-    use prost::Message;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
+    use super::super::hand::{body, series};
     use super::*;
     use crate::model::{METRIC_NAME, stale_marker};
-    use crate::proto::v1;
 
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);
@@ -255,18 +254,12 @@ mod tests {
     }
 
     fn request() -> Vec<u8> {
-        let label = |name: &str, value: &str| v1::Label { name: name.to_owned(), value: value.to_owned() };
-        let sample = |value, timestamp| v1::Sample { value, timestamp };
-        let up = v1::TimeSeries {
-            labels: vec![label(METRIC_NAME, "up"), label("job", "docker")],
-            samples: vec![
-                sample(0.5, 1_790_000_000_000),
-                sample(f64::NEG_INFINITY, 1_790_000_000_001),
-                sample(stale_marker(), 1_790_000_000_002),
-            ],
-        };
-        let message = v1::WriteRequest { timeseries: vec![up], metadata: vec![] }.encode_to_vec();
-        let body = snap::raw::Encoder::new().compress_vec(&message).unwrap();
+        let samples = [
+            (1_790_000_000_000, 0.5),
+            (1_790_000_000_001, f64::NEG_INFINITY),
+            (1_790_000_000_002, stale_marker()),
+        ];
+        let body = body(&[series(&[(METRIC_NAME, "up"), ("job", "docker")], &samples)]);
         let head = format!(
             "POST {DEFAULT_PATH} HTTP/1.1\r\nHost: x\r\nContent-Encoding: snappy\r\n\
              Content-Type: application/x-protobuf\r\nUser-Agent: vmagent\r\n\

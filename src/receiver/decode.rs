@@ -1,6 +1,8 @@
 use super::fields;
 use super::store::Sample;
 use super::violation::Violation;
+use crate::wire::decode::{DecodeError, decode_v1};
+use crate::wire::snappy;
 
 /// The first ten bytes of the framed format (remote-write 1.05).
 const FRAMED_MAGIC: &[u8] = b"\xff\x06\x00\x00sNaPpY";
@@ -30,17 +32,10 @@ pub(super) fn decode(body: &[u8], max_message_bytes: usize) -> Result<Decoded, V
     if body.starts_with(FRAMED_MAGIC) {
         return Err(Violation::FramedSnappy);
     }
-    let snappy = |error: snap::Error| Violation::Snappy(error.to_string());
-    let message_bytes = snap::raw::decompress_len(body).map_err(snappy)?;
-    if message_bytes > max_message_bytes {
-        return Err(Violation::Snappy(format!(
-            "it says {message_bytes} bytes, this receiver takes {max_message_bytes}"
-        )));
-    }
-    let message = snap::raw::Decoder::new().decompress_vec(body).map_err(snappy)?;
+    let mut message = Vec::new();
+    snappy::decompress_into(body, max_message_bytes, &mut message).map_err(violation)?;
     fields::check(&message)?;
-    let request = <crate::proto::v1::WriteRequest as prost::Message>::decode(message.as_slice())
-        .map_err(|error| Violation::Message(error.to_string()))?;
+    let request = decode_v1(body, max_message_bytes).map_err(violation)?;
     let series = request.timeseries.into_iter().map(|series| Series {
         labels: series.labels.into_iter().map(|label| (label.name, label.value)).collect(),
         samples: series
@@ -49,5 +44,17 @@ pub(super) fn decode(body: &[u8], max_message_bytes: usize) -> Result<Decoded, V
             .map(|sample| Sample { timestamp: sample.timestamp, bits: sample.value.to_bits() })
             .collect(),
     });
-    Ok(Decoded { series: series.collect(), message_bytes })
+    Ok(Decoded { series: series.collect(), message_bytes: message.len() })
+}
+
+fn violation(error: DecodeError) -> Violation {
+    match error {
+        DecodeError::Snappy(_) | DecodeError::TooLarge { .. } => Violation::Snappy(error.to_string()),
+        DecodeError::Protobuf(_)
+        | DecodeError::Truncated
+        | DecodeError::UnexpectedField(_)
+        | DecodeError::Reference { .. }
+        | DecodeError::OddReferences
+        | DecodeError::Utf8 => Violation::Message(error.to_string()),
+    }
 }

@@ -104,15 +104,10 @@ fn broken(what: &str) -> Violation {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hand::nested;
     use super::*;
 
     const LABEL: &[u8] = b"\x0a\x01a\x12\x01b";
-
-    fn nested(field: u8, inner: &[u8]) -> Vec<u8> {
-        let mut message = vec![field << 3 | 2, u8::try_from(inner.len()).unwrap()];
-        message.extend_from_slice(inner);
-        message
-    }
 
     #[test]
     fn remote_write_1_06_known_fields_pass() {

@@ -17,6 +17,8 @@ mod store;
 mod violation;
 
 #[cfg(test)]
+mod hand;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

@@ -2,38 +2,20 @@
 
 use std::net::SocketAddr;
 
-use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::hand::{Pair, body, pack, series};
 use super::*;
 use crate::model::{METRIC_NAME, STALE_MARKER_BITS};
-use crate::proto::v1;
 
 const NOW: i64 = 1_790_000_000_000;
 const LIMIT: Duration = Duration::from_secs(20);
 
-type Pair<'a> = (&'a str, &'a str);
-
-fn series(labels: &[Pair<'_>], samples: &[(i64, f64)]) -> v1::TimeSeries {
-    v1::TimeSeries {
-        labels: labels
-            .iter()
-            .map(|(name, value)| v1::Label { name: (*name).to_owned(), value: (*value).to_owned() })
-            .collect(),
-        samples: samples.iter().map(|&(timestamp, value)| v1::Sample { value, timestamp }).collect(),
-    }
-}
-
-fn pack(timeseries: Vec<v1::TimeSeries>) -> Vec<u8> {
-    let message = v1::WriteRequest { timeseries, metadata: vec![] }.encode_to_vec();
-    snap::raw::Encoder::new().compress_vec(&message).unwrap()
-}
-
 fn up(samples: &[(i64, f64)]) -> Vec<u8> {
-    pack(vec![series(&[(METRIC_NAME, "up"), ("job", "docker")], samples)])
+    body(&[series(&[(METRIC_NAME, "up"), ("job", "docker")], samples)])
 }
 
 fn head(lines: &[&str]) -> String {
@@ -170,18 +152,18 @@ async fn every_broken_rule_of_the_head_is_named_and_nothing_is_stored() {
 
 #[tokio::test]
 async fn every_broken_rule_of_the_body_is_named_and_nothing_is_stored() {
-    let labelled = |labels: &[Pair<'_>]| pack(vec![series(labels, &[(NOW, 1.0)])]);
+    let labelled = |labels: &[Pair<'_>]| body(&[series(labels, &[(NOW, 1.0)])]);
     let mut framed = b"\xff\x06\x00\x00sNaPpY".to_vec();
     framed.extend_from_slice(&up(&[(NOW, 1.0)]));
-    let unknown_field = snap::raw::Encoder::new().compress_vec(b"\x10\x01").unwrap();
+    let unknown_field = pack(b"\x10\x01");
     let cut = &up(&[(NOW, 1.0)])[..10];
     for (id, body) in [
         ("1.05", framed),
         ("1.05", cut.to_vec()),
         ("1.05", vec![]),
         ("1.06", unknown_field),
-        ("1.06", snap::raw::Encoder::new().compress_vec(b"\x0a\x7f").unwrap()),
-        ("1.06", snap::raw::Encoder::new().compress_vec(b"\x0a\x05\x0a\x03\x0a\x01\xff").unwrap()),
+        ("1.06", pack(b"\x0a\x7f")),
+        ("1.06", pack(b"\x0a\x05\x0a\x03\x0a\x01\xff")),
         ("1.08", up(&[(NOW / 1000, 1.0)])),
         ("1.08", up(&[(NOW * 1000, 1.0)])),
         ("1.08", up(&[(0, 1.0)])),
@@ -216,8 +198,8 @@ async fn upper_case_before_the_metric_name_and_every_documented_nan_are_right() 
     let rig = Rig::new().await;
     let labels = [("A", "1"), (METRIC_NAME, "job:up"), ("_a", "é"), ("a", "\n")];
     let nan = f64::from_bits(crate::model::NORMAL_NAN_BITS);
-    let body = pack(vec![series(&labels, &[(NOW, nan), (NOW + 1, f64::INFINITY), (NOW + 2, -0.0)])]);
-    assert_eq!(rig.post(&body).await, 204);
+    let samples = [(NOW, nan), (NOW + 1, f64::INFINITY), (NOW + 2, -0.0)];
+    assert_eq!(rig.post(&body(&[series(&labels, &samples)])).await, 204);
     assert_eq!(rig.violations(), Vec::<String>::new());
     rig.end().await;
 }

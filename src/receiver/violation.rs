@@ -39,7 +39,7 @@ pub enum Violation {
     #[error("1.05: the body is framed snappy, not the block format")]
     FramedSnappy,
     /// Not snappy at all, or longer than the receiver takes.
-    #[error("1.05: the body is no snappy block: {0}")]
+    #[error("1.05: the body is refused: {0}")]
     Snappy(String),
     /// The body did not arrive completely.
     #[error("1.01: the body could not be read: {0}")]
