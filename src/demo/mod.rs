@@ -5,4 +5,12 @@
 
 pub mod dockerd;
 pub mod engine;
+mod oracle;
 pub mod recording;
+mod report;
+mod tamper;
+
+#[cfg(test)]
+mod tests;
+
+pub use tamper::{Break, tamper};

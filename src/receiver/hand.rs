@@ -1,9 +1,9 @@
 //! Requests written by hand, byte by byte, so that no encoder of this crate vouches for itself in the receiver's tests.
 
-pub(super) type Pair<'a> = (&'a str, &'a str);
+pub(crate) type Pair<'a> = (&'a str, &'a str);
 
 /// One `TimeSeries`; labels and samples in exactly this order.
-pub(super) fn series(labels: &[Pair<'_>], samples: &[(i64, f64)]) -> Vec<u8> {
+pub(crate) fn series(labels: &[Pair<'_>], samples: &[(i64, f64)]) -> Vec<u8> {
     let mut series = Vec::new();
     for (name, value) in labels {
         let label = [nested(1, name.as_bytes()), nested(2, value.as_bytes())].concat();
@@ -20,17 +20,17 @@ pub(super) fn series(labels: &[Pair<'_>], samples: &[(i64, f64)]) -> Vec<u8> {
 }
 
 /// A whole body: `WriteRequest`, snappy block.
-pub(super) fn body(series: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn body(series: &[Vec<u8>]) -> Vec<u8> {
     pack(&series.iter().flat_map(|series| nested(1, series)).collect::<Vec<_>>())
 }
 
 /// Any bytes as a snappy block.
-pub(super) fn pack(message: &[u8]) -> Vec<u8> {
+pub(crate) fn pack(message: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(message).unwrap()
 }
 
 /// A length-delimited field.
-pub(super) fn nested(field: u8, inner: &[u8]) -> Vec<u8> {
+pub(crate) fn nested(field: u8, inner: &[u8]) -> Vec<u8> {
     [&[field << 3 | 2][..], &varint(inner.len() as u64), inner].concat()
 }
 

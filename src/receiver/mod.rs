@@ -17,7 +17,7 @@ mod store;
 mod violation;
 
 #[cfg(test)]
-mod hand;
+pub(crate) mod hand;
 #[cfg(test)]
 mod tests;
 
@@ -107,13 +107,13 @@ impl Receiver {
 
     /// Looks at everything that arrived, without copying it. `look` must not call back into the receiver.
     pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.lock())
+        look(&self.shared.lock())
     }
 
     /// A copy of everything that arrived.
     #[must_use]
     pub fn snapshot(&self) -> State {
-        self.lock().clone()
+        self.shared.lock().clone()
     }
 
     /// Answers every request like this from now on; ends what [`Receiver::answer_next`] began.
@@ -151,15 +151,17 @@ impl Receiver {
         tokio::time::timeout(limit, wait).await.map_err(|_| TimedOut(limit))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic in a test's closure poisons the lock; what arrived is still true.
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let result = change(&mut self.lock());
+        let result = change(&mut self.shared.lock());
         self.shared.version.send_modify(|version| *version += 1);
         result
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in a test's closure poisons the lock; what arrived is still true.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,7 +21,7 @@ use tracing::warn;
 
 use super::answer::{Answer, Reply};
 use super::check;
-use super::decode::{self, Series};
+use super::decode::{self, Decoded};
 use super::state::{Answered, Arrived, Request};
 use super::violation::Violation;
 use super::{Receiver, Shared};
@@ -90,17 +90,10 @@ async fn respond(
     request: hyper::Request<Incoming>,
     stop: &CancellationToken,
 ) -> Result<Response<Body>, HungUp> {
-    let (arrived, decoded) = read(shared, request).await;
-    let receiver_options = &shared.options;
-    let (answer, request) = {
-        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (answer, request) = state.judge(arrived, receiver_options.refuse, now_ms());
-        (answer, request.clone())
-    };
-    if let Some(observer) = &receiver_options.observer {
-        observer(&request, &decoded);
-    }
-    shared.version.send_modify(|version| *version += 1);
+    let (parts, body) = request.into_parts();
+    let violations = check::head(&parts.method, &parts.uri, &parts.headers, &shared.options.path);
+    let (body, violations) = read(body, violations).await;
+    let (answer, request) = shared.take(parts.headers, body, violations);
     match answer {
         Answer::Normal => Ok(judgement(&request)),
         Answer::Status(reply) => Ok(scripted(reply)),
@@ -113,41 +106,64 @@ async fn respond(
     }
 }
 
-/// Reads and decodes a request, whatever the answer will be: each one is checked.
-async fn read(shared: &Shared, request: hyper::Request<Incoming>) -> (Arrived, Vec<Series>) {
-    let (parts, body) = request.into_parts();
-    let options = &shared.options;
-    let mut violations = check::head(&parts.method, &parts.uri, &parts.headers, &options.path);
-    let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(body) => body.to_bytes(),
+/// Reads a body to its end, whatever the answer will be; what did not arrive completely is empty.
+async fn read(body: Incoming, mut violations: Vec<Violation>) -> (Bytes, Vec<Violation>) {
+    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(body) => (body.to_bytes(), violations),
         Err(error) => {
             violations.push(check::body_error(error.as_ref(), MAX_BODY_BYTES));
-            Bytes::new()
+            (Bytes::new(), violations)
         }
-    };
-    let body = options.tamper.as_ref().map_or_else(|| body.clone(), |tamper| tamper(body.clone()));
-    let whole = !violations.iter().any(|violation| matches!(violation, Violation::Body(_)));
-    let decoded =
-        if whole { decode::decode(&body, options.max_message_bytes) } else { Ok(Default::default()) };
-    let decoded = decoded.unwrap_or_else(|violation| {
-        violations.push(violation);
-        Default::default()
-    });
-    let mut checked = Vec::with_capacity(decoded.series.len());
-    for series in &decoded.series {
-        let labels: Labels = series.labels.iter().map(|(name, value)| (name, value)).collect();
-        check::series(series, &labels, &mut violations);
-        checked.push((labels, series.samples.clone()));
     }
-    let arrived = Arrived {
-        headers: parts.headers,
-        body_bytes: body.len(),
-        body_crc: crc32fast::hash(&body),
-        message_bytes: decoded.message_bytes,
-        series: checked,
-        violations,
-    };
-    (arrived, decoded.series)
+}
+
+impl Receiver {
+    /// Takes a body as if it had come with a right head, and says how it was answered.
+    pub fn accept(&self, body: Bytes) -> Answered {
+        self.shared.take(HeaderMap::new(), body, Vec::new()).1.answered
+    }
+}
+
+impl Shared {
+    /// Decodes, checks, stores, logs and shows one request.
+    fn take(&self, headers: HeaderMap, body: Bytes, mut violations: Vec<Violation>) -> (Answer, Request) {
+        let options = &self.options;
+        let body = match &options.tamper {
+            Some(tamper) => tamper(body),
+            None => body,
+        };
+        let whole = !violations.iter().any(|violation| matches!(violation, Violation::Body(_)));
+        let decoded =
+            if whole { decode::decode(&body, options.max_message_bytes) } else { Ok(Decoded::default()) };
+        let decoded = decoded.unwrap_or_else(|violation| {
+            violations.push(violation);
+            Decoded::default()
+        });
+        let mut series = Vec::with_capacity(decoded.series.len());
+        for one in &decoded.series {
+            let labels: Labels = one.labels.iter().map(|(name, value)| (name, value)).collect();
+            check::series(one, &labels, &mut violations);
+            series.push((labels, one.samples.clone()));
+        }
+        let arrived = Arrived {
+            headers,
+            body_bytes: body.len(),
+            body_crc: crc32fast::hash(&body),
+            message_bytes: decoded.message_bytes,
+            series,
+            violations,
+        };
+        let (answer, request) = {
+            let mut state = self.lock();
+            let (answer, request) = state.judge(arrived, options.refuse, now_ms());
+            (answer, request.clone())
+        };
+        if let Some(observer) = &options.observer {
+            observer(&request, &decoded.series);
+        }
+        self.version.send_modify(|version| *version += 1);
+        (answer, request)
+    }
 }
 
 /// 204 as Prometheus answers, or the violations as text.
