@@ -17,6 +17,12 @@ pub struct Label {
 pub struct Labels(Vec<Label>);
 
 impl Labels {
+    /// No labels.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// The value of a label, `None` where there is none.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -2,6 +2,21 @@
 //!
 //! Knows nothing of the queue or of endpoints.
 
+mod cache;
+mod client;
+mod clock;
+mod error;
+mod families;
+mod ingest;
+mod series;
+mod synthetic;
+mod target_labels;
+
+pub use client::TargetClient;
+pub use clock::Schedule;
+pub use error::ScrapeError;
+pub use ingest::{Discarded, Ingest, Report, Rules};
+
 use std::path::PathBuf;
 use std::time::Duration;
 

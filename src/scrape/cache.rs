@@ -1,0 +1,203 @@
+//! Raw bytes of a line to the series that they name, so that unescaping, label rules and sorting happen once for each series.
+//!
+//! The next line of this scrape is nearly always the next line of the last one: that entry is tried first, with one comparison of bytes,
+//! and only a miss is hashed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What the bytes alone do not say, but the series depends on: which label is spelled anew under the `# TYPE` in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// As exposed.
+    AsExposed,
+    /// `le` of a histogram (remote-write 4.19).
+    Le,
+    /// `quantile` of a summary (remote-write 4.19).
+    Quantile,
+}
+
+#[derive(Debug)]
+struct Entry {
+    raw: Arc<[u8]>,
+    spelling: Spelling,
+    slot: u32,
+    /// The last scrape that had this line, and where.
+    seen: u64,
+    position: u32,
+}
+
+/// The lines of one target.
+#[derive(Debug, Default)]
+pub(super) struct LineCache {
+    index: HashMap<Arc<[u8]>, u32>,
+    entries: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    previous: Vec<u32>,
+    current: Vec<u32>,
+    /// Where in `previous` the next line is expected.
+    guess: usize,
+    scrape: u64,
+    distinct: usize,
+    /// Lines that came after the last good scrape.
+    fresh: Vec<u32>,
+}
+
+impl LineCache {
+    /// Begins a scrape.
+    pub(super) fn begin(&mut self) {
+        self.scrape += 1;
+        self.current.clear();
+        self.guess = 0;
+        self.distinct = 0;
+    }
+
+    /// The slot of the series that these bytes name.
+    pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<u32> {
+        let id = self.guessed(raw).or_else(|| self.index.get(raw).copied())?;
+        let entry = self.entries.get(id as usize)?.as_ref()?;
+        if entry.spelling != spelling {
+            return None;
+        }
+        let slot = entry.slot;
+        self.note(id);
+        Some(slot)
+    }
+
+    /// Remembers a line. Returns the slot that the same bytes named until now under another spelling.
+    pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, slot: u32) -> Option<u32> {
+        if let Some(id) = self.index.get(raw).copied()
+            && let Some(entry) = self.entries[id as usize].as_mut()
+        {
+            entry.spelling = spelling;
+            let replaced = std::mem::replace(&mut entry.slot, slot);
+            self.note(id);
+            return Some(replaced);
+        }
+        let raw: Arc<[u8]> = raw.into();
+        let entry = Entry { raw: Arc::clone(&raw), spelling, slot, seen: 0, position: 0 };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.entries[id as usize] = Some(entry);
+                id
+            }
+            None => {
+                self.entries.push(Some(entry));
+                u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.index.insert(raw, id);
+        self.fresh.push(id);
+        self.note(id);
+        None
+    }
+
+    /// The bytes of the line that is expected next; empty where there is no guess.
+    pub(super) fn expected(&self) -> &[u8] {
+        let id = self.previous.get(self.guess).copied();
+        id.and_then(|id| self.entries.get(id as usize)?.as_ref()).map_or(&[], |entry| &entry.raw)
+    }
+
+    /// Ends a scrape. After a good one the lines that it did not have are forgotten, and `forget` is told their slots; after a failed
+    /// one all stay, so that a series which comes back is not counted as added, unless failing scrapes pile up new lines.
+    pub(super) fn end(&mut self, good: bool, mut forget: impl FnMut(u32)) {
+        const SLACK: usize = 1_000;
+        if !good && self.fresh.len() > self.previous.len() + SLACK {
+            for id in self.fresh.drain(..) {
+                if let Some(entry) = self.entries[id as usize].take() {
+                    self.index.remove(&entry.raw);
+                    self.free.push(id);
+                    forget(entry.slot);
+                }
+            }
+        }
+        if good {
+            self.fresh.clear();
+        }
+        if good && self.distinct < self.index.len() {
+            for (id, place) in (0_u32..).zip(&mut self.entries) {
+                if let Some(entry) = place.take_if(|entry| entry.seen != self.scrape) {
+                    self.index.remove(&entry.raw);
+                    self.free.push(id);
+                    forget(entry.slot);
+                }
+            }
+        }
+        if good {
+            std::mem::swap(&mut self.previous, &mut self.current);
+        }
+    }
+
+    fn guessed(&self, raw: &[u8]) -> Option<u32> {
+        (!raw.is_empty() && self.expected() == raw).then(|| self.previous[self.guess])
+    }
+
+    fn note(&mut self, id: u32) {
+        let Some(entry) = self.entries[id as usize].as_mut() else { return };
+        if self.previous.get(self.guess) == Some(&id) {
+            self.guess += 1;
+        } else if self.previous.get(entry.position as usize) == Some(&id) {
+            self.guess = entry.position as usize + 1;
+        }
+        if entry.seen != self.scrape {
+            entry.seen = self.scrape;
+            self.distinct += 1;
+        }
+        entry.position = u32::try_from(self.current.len()).unwrap_or(u32::MAX);
+        self.current.push(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrape(cache: &mut LineCache, lines: &[&str]) -> (Vec<Option<u32>>, Vec<u32>) {
+        cache.begin();
+        let found = lines
+            .iter()
+            .map(|line| {
+                let found = cache.find(line.as_bytes(), Spelling::AsExposed);
+                if found.is_none() {
+                    let slot = line.bytes().last().unwrap();
+                    cache.insert(line.as_bytes(), Spelling::AsExposed, u32::from(slot));
+                }
+                found
+            })
+            .collect();
+        let mut forgotten = Vec::new();
+        cache.end(true, |slot| forgotten.push(slot));
+        (found, forgotten)
+    }
+
+    #[test]
+    fn lines_are_found_in_any_order_and_forgotten_when_a_good_scrape_lacks_them() {
+        let mut cache = LineCache::default();
+        let (a, b, c) = (u32::from(b'a'), u32::from(b'b'), u32::from(b'c'));
+        assert_eq!(scrape(&mut cache, &["a", "b", "c"]), (vec![None, None, None], vec![]));
+        assert_eq!(scrape(&mut cache, &["a", "b", "c"]), (vec![Some(a), Some(b), Some(c)], vec![]));
+        assert_eq!(scrape(&mut cache, &["c", "a", "b"]), (vec![Some(c), Some(a), Some(b)], vec![]));
+        assert_eq!(scrape(&mut cache, &["c", "x", "b"]), (vec![Some(c), None, Some(b)], vec![a]));
+        assert_eq!(scrape(&mut cache, &["a", "c", "c"]).0, vec![None, Some(c), Some(c)]);
+    }
+
+    #[test]
+    fn a_failed_scrape_forgets_nothing() {
+        let mut cache = LineCache::default();
+        scrape(&mut cache, &["a", "b"]);
+        cache.begin();
+        cache.find(b"b", Spelling::AsExposed);
+        cache.end(false, |slot| panic!("{slot} forgotten"));
+        assert_eq!(scrape(&mut cache, &["a", "b"]).0, vec![Some(u32::from(b'a')), Some(u32::from(b'b'))]);
+    }
+
+    #[test]
+    fn the_same_bytes_under_another_type_are_another_series() {
+        let mut cache = LineCache::default();
+        cache.begin();
+        cache.insert(b"m", Spelling::AsExposed, 1);
+        assert_eq!(cache.find(b"m", Spelling::Le), None);
+        assert_eq!(cache.insert(b"m", Spelling::Le, 2), Some(1));
+        assert_eq!(cache.find(b"m", Spelling::Le), Some(2));
+    }
+}

@@ -1,0 +1,279 @@
+//! One GET of one target: over a unix socket with hyperlocal, or over http. Limits hold while reading.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, USER_AGENT};
+use hyper::{Method, Request};
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::TokioExecutor;
+use hyperlocal::UnixConnector;
+
+use super::error::ScrapeError;
+use super::{Address, Config};
+
+/// What we read, in Prometheus's words; anything else only if there is nothing better.
+const ACCEPTED: &str = "text/plain;version=0.0.4;q=0.9,*/*;q=0.1";
+const AGENT: &str = concat!("docker-remote-write/", env!("CARGO_PKG_VERSION"));
+const TIMEOUT_HEADER: &str = "X-Prometheus-Scrape-Timeout-Seconds";
+
+/// Fetches expositions from one target.
+#[derive(Debug)]
+pub struct TargetClient {
+    transport: Transport,
+    limits: Limits,
+}
+
+#[derive(Debug)]
+enum Transport {
+    /// No idle connection is kept: after a restart of the engine the old one would be a dead end, and dialling anew takes 20 us.
+    Unix {
+        client: Client<UnixConnector, Empty<Bytes>>,
+        socket: PathBuf,
+        path: String,
+    },
+    Http {
+        client: reqwest::Client,
+        url: reqwest::Url,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    timeout: Duration,
+    body_size: Option<u64>,
+    fallback_to_text: bool,
+}
+
+impl TargetClient {
+    /// A client for the target of `config`.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn new(config: &Config) -> Result<Self, ScrapeError> {
+        let limits = Limits {
+            timeout: config.timeout,
+            body_size: config.body_size_limit,
+            fallback_to_text: config.fallback_to_text,
+        };
+        let transport = match &config.address {
+            Address::Unix { socket, path } => Transport::Unix {
+                client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector),
+                socket: socket.clone(),
+                path: path.clone(),
+            },
+            Address::Http(url) => Transport::Http {
+                client: reqwest::Client::builder()
+                    .no_proxy()
+                    .build()
+                    .map_err(|error| ScrapeError::exchange(&public(url), &error.without_url()))?,
+                url: url.clone(),
+            },
+        };
+        Ok(Self { transport, limits })
+    }
+
+    /// The target as it may be shown: a socket's path, or a URL without credentials and query.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match &self.transport {
+            Transport::Unix { socket, .. } => socket.display().to_string(),
+            Transport::Http { url, .. } => public(url),
+        }
+    }
+
+    /// Reads the whole body into `body`, which is emptied first.
+    ///
+    /// # Errors
+    /// All that makes `up` 0 before a line has been read.
+    pub async fn fetch(&self, body: &mut Vec<u8>) -> Result<(), ScrapeError> {
+        body.clear();
+        let limit = self.limits.timeout;
+        let exchange = async {
+            match &self.transport {
+                Transport::Unix { client, socket, path } => self.fetch_unix(client, socket, path, body).await,
+                Transport::Http { client, url } => self.fetch_http(client, url, body).await,
+            }
+        };
+        tokio::time::timeout(limit, exchange)
+            .await
+            .unwrap_or_else(|_| Err(ScrapeError::Timeout { target: self.target(), limit }))
+    }
+
+    async fn fetch_unix(
+        &self,
+        client: &Client<UnixConnector, Empty<Bytes>>,
+        socket: &std::path::Path,
+        path: &str,
+        body: &mut Vec<u8>,
+    ) -> Result<(), ScrapeError> {
+        let target = self.target();
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(hyper::Uri::from(hyperlocal::Uri::new(socket, path)))
+            .header(HOST, "docker")
+            .header(ACCEPT, ACCEPTED)
+            .header(USER_AGENT, AGENT)
+            .header(TIMEOUT_HEADER, self.limits.timeout.as_secs_f64().to_string())
+            .body(Empty::new())
+            .map_err(|error| ScrapeError::exchange(&target, &error))?;
+        let answer = client.request(request).await.map_err(|error| failed_request(&target, &error))?;
+        self.check_head(&target, answer.status().as_u16(), answer.headers())?;
+        let mut incoming = answer.into_body();
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|error| ScrapeError::exchange(&target, &error))?;
+            if let Some(data) = frame.data_ref() {
+                self.take(&target, data, body)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_http(
+        &self,
+        client: &reqwest::Client,
+        url: &reqwest::Url,
+        body: &mut Vec<u8>,
+    ) -> Result<(), ScrapeError> {
+        let target = self.target();
+        let request = client
+            .get(url.clone())
+            .header(ACCEPT, ACCEPTED)
+            .header(USER_AGENT, AGENT)
+            .header(TIMEOUT_HEADER, self.limits.timeout.as_secs_f64().to_string());
+        let mut answer =
+            request.send().await.map_err(|error| failed_request(&target, &error.without_url()))?;
+        self.check_head(&target, answer.status().as_u16(), answer.headers())?;
+        while let Some(data) =
+            answer.chunk().await.map_err(|error| ScrapeError::exchange(&target, &error.without_url()))?
+        {
+            self.take(&target, &data, body)?;
+        }
+        Ok(())
+    }
+
+    fn check_head(&self, target: &str, status: u16, headers: &HeaderMap) -> Result<(), ScrapeError> {
+        if status != 200 {
+            return Err(ScrapeError::Status { target: target.to_owned(), status });
+        }
+        if let Some(coding) = headers.get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+            let reason = format!("content encoding {coding:?} was not asked for");
+            return Err(ScrapeError::Exchange { target: target.to_owned(), reason });
+        }
+        let content_type =
+            headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match Format::of(content_type) {
+            Format::Text => Ok(()),
+            Format::Unknown if self.limits.fallback_to_text => Ok(()),
+            Format::Unknown | Format::Other => Err(ScrapeError::ContentType {
+                target: target.to_owned(),
+                content_type: content_type.to_owned(),
+            }),
+        }
+    }
+
+    fn take(&self, target: &str, data: &[u8], body: &mut Vec<u8>) -> Result<(), ScrapeError> {
+        match self.limits.body_size {
+            Some(limit) if (body.len() + data.len()) as u64 >= limit => {
+                Err(ScrapeError::BodySize { target: target.to_owned(), limit })
+            }
+            Some(_) | None => {
+                body.extend_from_slice(data);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What a Content-Type says; the version behind the media type is not looked at (remote-write 4.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    /// A format of Prometheus that we did not ask for and do not read.
+    Other,
+    /// Missing, or nothing that Prometheus knows.
+    Unknown,
+}
+
+impl Format {
+    fn of(content_type: &str) -> Self {
+        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match media_type.as_str() {
+            "text/plain" => Self::Text,
+            "application/openmetrics-text" | "application/vnd.google.protobuf" => Self::Other,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl ScrapeError {
+    fn exchange(target: &str, error: &dyn StdError) -> Self {
+        Self::Exchange { target: target.to_owned(), reason: chain(error) }
+    }
+}
+
+/// A connection that was never made is told apart from one that broke: its errno says what to mend.
+fn failed_request(target: &str, error: &(dyn StdError + 'static)) -> ScrapeError {
+    let connect = match error.downcast_ref::<legacy::Error>() {
+        Some(error) => error.is_connect(),
+        None => error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect),
+    };
+    let os_error = || {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+                return Some(io::Error::from_raw_os_error(io));
+            }
+            cause = error.source();
+        }
+        None
+    };
+    match os_error().filter(|_| connect) {
+        Some(source) => ScrapeError::Connect { target: target.to_owned(), source },
+        None => ScrapeError::exchange(target, error),
+    }
+}
+
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn public(url: &reqwest::Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    // Both fail only for URLs that cannot have credentials.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rw_4_11_the_media_type_alone_chooses_the_parser() {
+        assert_eq!(Format::of("text/plain; version=0.0.4; charset=utf-8"), Format::Text);
+        assert_eq!(Format::of("TEXT/plain;version=9"), Format::Text);
+        assert_eq!(Format::of("application/openmetrics-text; version=1.0.0"), Format::Other);
+        assert_eq!(Format::of("text/html"), Format::Unknown);
+        assert_eq!(Format::of(""), Format::Unknown);
+    }
+
+    #[test]
+    fn credentials_and_query_of_a_url_are_not_shown() {
+        let url = reqwest::Url::parse("http://user:secret@host:9323/metrics?token=secret").unwrap();
+        assert_eq!(public(&url), "http://host:9323/metrics");
+    }
+}

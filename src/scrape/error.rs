@@ -1,0 +1,68 @@
+use std::io;
+use std::time::Duration;
+
+use crate::exposition::ParseError;
+
+/// Why a scrape failed. All of them mean the same to the series: nothing of this scrape is kept, `up` is 0.
+#[derive(Debug, thiserror::Error)]
+pub enum ScrapeError {
+    /// The target does not take a connection.
+    #[error("connect to {target}: {source}")]
+    Connect {
+        /// The socket's path or the URL.
+        target: String,
+        /// With its errno where there is one.
+        source: io::Error,
+    },
+    /// The exchange broke off.
+    #[error("scrape {target}: {reason}")]
+    Exchange {
+        /// The socket's path or the URL.
+        target: String,
+        /// What the HTTP client says.
+        reason: String,
+    },
+    /// `SCRAPE_TIMEOUT` is over.
+    #[error("scrape {target}: no complete answer within {limit:?}")]
+    Timeout {
+        /// The socket's path or the URL.
+        target: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// Only 200 is a success (remote-write 4.09).
+    #[error("scrape {target}: status {status}")]
+    Status {
+        /// The socket's path or the URL.
+        target: String,
+        /// What came.
+        status: u16,
+    },
+    /// A format that we do not read (remote-write 4.10).
+    #[error("scrape {target}: content type {content_type:?} is not text 0.0.4; see SCRAPE_FALLBACK_PROTOCOL")]
+    ContentType {
+        /// The socket's path or the URL.
+        target: String,
+        /// What came; empty where there was none.
+        content_type: String,
+    },
+    /// `SCRAPE_BODY_SIZE_LIMIT` is reached (remote-write 4.12).
+    #[error("scrape {target}: the body reaches {limit} bytes, the limit of SCRAPE_BODY_SIZE_LIMIT")]
+    BodySize {
+        /// The socket's path or the URL.
+        target: String,
+        /// Bytes.
+        limit: u64,
+    },
+    /// One bad line fails the whole scrape.
+    #[error("exposition {0}")]
+    Parse(#[from] ParseError),
+    /// `SCRAPE_SAMPLE_LIMIT` is exceeded (remote-write 4.13).
+    #[error("{samples} samples, more than the {limit} of SCRAPE_SAMPLE_LIMIT")]
+    SampleLimit {
+        /// Samples of the exposition.
+        samples: u64,
+        /// The limit.
+        limit: u64,
+    },
+}

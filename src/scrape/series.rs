@@ -1,0 +1,168 @@
+//! The series of one target, each in a slot that its label set owns while the target has it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::families::{Families, FamilyRef};
+use crate::model::{Description, Labels, MetricType};
+
+/// One series.
+#[derive(Debug)]
+pub(super) struct Series {
+    labels: Arc<Labels>,
+    metadata: Metadata,
+    /// [`Families::epoch`] when the metadata was looked up.
+    metadata_epoch: u64,
+    /// Changes when the slot gets another series, or the series other metadata.
+    pub(super) generation: u32,
+    /// Lines that name this series; at 0 the slot is free.
+    lines: u32,
+    /// Newest timestamp that was handed on, ms since the epoch.
+    pub(super) last_timestamp: i64,
+    /// Its value's bits.
+    pub(super) last_value: u64,
+    /// The scrape that touched it last, and the newest timestamp in that scrape.
+    pub(super) touched: u64,
+    pub(super) touched_timestamp: i64,
+    /// The last scrape in which it had no timestamp of its own: those series get staleness markers (remote-write 3.04).
+    pub(super) tracked: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Metadata {
+    None,
+    Family(FamilyRef),
+    Synthetic(&'static str),
+}
+
+/// All series of one target.
+#[derive(Debug, Default)]
+pub(super) struct SeriesTable {
+    by_labels: HashMap<Arc<Labels>, u32>,
+    slots: Vec<Option<Series>>,
+    free: Vec<u32>,
+    /// Series without lines: their slots are free once their markers have been encoded, at the next scrape.
+    leaving: Vec<u32>,
+    generation: u32,
+}
+
+impl SeriesTable {
+    /// Frees the slots of series that vanished in the scrape before.
+    pub(super) fn begin(&mut self) {
+        for slot in std::mem::take(&mut self.leaving) {
+            if self.slots[slot as usize].as_ref().is_some_and(|series| series.lines == 0)
+                && let Some(series) = self.slots[slot as usize].take()
+            {
+                self.by_labels.remove(&series.labels);
+                self.free.push(slot);
+            }
+        }
+    }
+
+    /// The slot of a label set, for one more line that names it.
+    pub(super) fn acquire(&mut self, labels: Labels) -> u32 {
+        let slot = self.by_labels.get(&labels).copied().unwrap_or_else(|| self.occupy(labels));
+        if let Some(series) = self.slots[slot as usize].as_mut() {
+            series.lines += 1;
+        }
+        slot
+    }
+
+    /// A synthetic series, a gauge that stays for ever; if the target exposes the same label set it is the same series
+    /// (remote-write 4.05).
+    pub(super) fn acquire_synthetic(&mut self, labels: Labels, help: &'static str) -> u32 {
+        let slot = self.acquire(labels);
+        if let Some(series) = self.slots[slot as usize].as_mut() {
+            series.metadata = Metadata::Synthetic(help);
+        }
+        slot
+    }
+
+    /// One line less names the series.
+    pub(super) fn release(&mut self, slot: u32) {
+        if let Some(series) = self.slots[slot as usize].as_mut() {
+            series.lines -= 1;
+            if series.lines == 0 {
+                self.leaving.push(slot);
+            }
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> &mut Series {
+        match self.slots[slot as usize].as_mut() {
+            Some(series) => series,
+            None => unreachable!("slot {slot} is held by a line or by the last scrape"),
+        }
+    }
+
+    pub(super) fn labels(&self, slot: u32) -> &Labels {
+        static NONE: Labels = Labels::new();
+        self.slots[slot as usize].as_ref().map_or(&NONE, |series| &series.labels)
+    }
+
+    /// Gives the series the metadata of its family as it is now.
+    pub(super) fn refresh_metadata(&mut self, slot: u32, families: &Families) {
+        let Some(series) = self.slots[slot as usize].as_mut() else { return };
+        if series.metadata_epoch == families.epoch() {
+            return;
+        }
+        series.metadata_epoch = families.epoch();
+        let current = match series.metadata {
+            Metadata::Family(family) => Metadata::Family(families.current(family)),
+            Metadata::None => families
+                .of_metric(series.labels.get(crate::model::METRIC_NAME).unwrap_or_default())
+                .map_or(Metadata::None, Metadata::Family),
+            Metadata::Synthetic(_) => return,
+        };
+        if series.metadata != current {
+            series.metadata = current;
+            self.generation = self.generation.wrapping_add(1);
+            series.generation = self.generation;
+        }
+    }
+
+    /// What the encoder needs to know of a series.
+    pub(super) fn describe<'a>(&'a self, slot: u32, families: &'a Families) -> Description<'a> {
+        let series = self.slots[slot as usize].as_ref();
+        let (metric_type, help) = match series.map_or(Metadata::None, |series| series.metadata) {
+            Metadata::None => (MetricType::Unknown, ""),
+            Metadata::Family(family) => families.metadata(family),
+            Metadata::Synthetic(help) => (MetricType::Gauge, help),
+        };
+        Description { labels: self.labels(slot), metric_type, help }
+    }
+
+    #[cfg(test)]
+    pub(super) fn highest_slot(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn occupy(&mut self, labels: Labels) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        let labels = Arc::new(labels);
+        let series = Series {
+            labels: Arc::clone(&labels),
+            metadata: Metadata::None,
+            metadata_epoch: u64::MAX,
+            generation: self.generation,
+            lines: 0,
+            last_timestamp: i64::MIN,
+            last_value: 0,
+            touched: 0,
+            touched_timestamp: i64::MIN,
+            tracked: 0,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(series);
+                slot
+            }
+            None => {
+                self.slots.push(Some(series));
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.by_labels.insert(labels, slot);
+        slot
+    }
+}
