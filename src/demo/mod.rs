@@ -8,7 +8,9 @@ pub mod engine;
 mod oracle;
 pub mod recording;
 mod report;
+mod stage;
 mod tamper;
+mod view;
 
 #[cfg(test)]
 mod tests;

@@ -40,6 +40,8 @@ pub struct Request {
     pub samples: u64,
     /// Staleness markers of the message.
     pub markers: u64,
+    /// Smallest and largest timestamp of the message, ms since the epoch; `None` without samples.
+    pub times: Option<(i64, i64)>,
     /// Samples that were stored.
     pub stored: u64,
     /// Samples that had been stored before, bit for bit. Counted only where the request was accepted.
@@ -143,8 +145,10 @@ impl State {
             Answer::CloseMidAnswer => Answered::Half,
         };
         let all = || arrived.series.iter().flat_map(|(_, samples)| samples);
+        let times = || all().map(|sample| sample.timestamp);
         let request = Request {
             at,
+            times: times().min().zip(times().max()),
             body_bytes: arrived.body_bytes,
             body_crc: arrived.body_crc,
             message_bytes: arrived.message_bytes,

@@ -113,6 +113,7 @@ async fn a_right_request_is_stored_and_answered_204_without_body() {
     assert_eq!(stored[0].1, samples);
     let request = state.last_request().unwrap();
     assert_eq!((request.samples, request.markers, request.stored, request.series), (2, 1, 2, 1));
+    assert_eq!(request.times, Some((NOW, NOW + 1000)));
     assert_eq!(request.header("user-agent"), Some("docker-remote-write/0.1.0"));
     assert_eq!((state.violation_count, state.request_count, state.duplicates), (0, 1, 0));
 }
