@@ -1,5 +1,288 @@
 //! `Stopped <-> Running`: the scrape loop between StartMetrics and StopMetrics, and what a scrape becomes in the queue.
+//!
+//! Owns the timer and the last scrape; hands records to the queue, which never makes it wait. Knows nothing of endpoints.
 
 mod control;
+mod counters;
+mod notice;
+mod source;
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
 
 pub use control::{Command, Commands, Control, Wanted, control};
+pub use counters::{CollectorMetrics, Snapshot};
+
+use crate::model::{Labels, now_ms};
+use crate::queue::Queue;
+use crate::scrape::{self, Report, Rules, Schedule, ScrapeError, TargetClient};
+use notice::{Notice, Say};
+use source::Source;
+
+/// StopMetrics answers after 500 ms at the latest; the last scrape leaves time for its samples to be queued.
+const LAST_SCRAPE_LIMIT: Duration = Duration::from_millis(400);
+
+/// The collector's settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The target and how to scrape it.
+    pub scrape: scrape::Config,
+    /// `STALE_MARKERS_ON_STOP`.
+    pub stale_markers_on_stop: bool,
+}
+
+/// Our own exposition, written anew after each scrape (`SELF_METRICS`).
+pub struct SelfExposition {
+    /// Labels of these series: `job="docker-remote-write"` and the target's `instance`.
+    pub labels: Labels,
+    /// Appends the exposition in text format 0.0.4.
+    pub write: Box<dyn FnMut(&mut String) + Send>,
+}
+
+impl std::fmt::Debug for SelfExposition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SelfExposition").field("labels", &self.labels).finish_non_exhaustive()
+    }
+}
+
+/// Scrapes one target while it is wanted.
+#[derive(Debug)]
+pub struct Collector {
+    client: TargetClient,
+    schedule: Schedule,
+    target: Source,
+    own: Option<OwnSeries>,
+    stale_markers_on_stop: bool,
+    body: Vec<u8>,
+    /// The tick of the last scrape, ms since the epoch.
+    last_tick: Option<i64>,
+    notice: Notice,
+    metrics: CollectorMetrics,
+}
+
+#[derive(Debug)]
+struct OwnSeries {
+    source: Source,
+    exposition: SelfExposition,
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Stopped,
+    Running,
+}
+
+impl Collector {
+    /// A collector that has not begun.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn new(
+        config: &Config,
+        own: Option<SelfExposition>,
+        queue: &Queue,
+        metrics: CollectorMetrics,
+    ) -> Result<Self, ScrapeError> {
+        let scrape = &config.scrape;
+        let rules = |target_labels: &Labels, synthetic_series| Rules {
+            target_labels: target_labels.clone(),
+            external_labels: scrape.external_labels.clone(),
+            honor_labels: scrape.honor_labels,
+            honor_timestamps: scrape.honor_timestamps,
+            normalize_le: scrape.normalize_le,
+            sample_limit: scrape.sample_limit,
+            synthetic_series,
+        };
+        Ok(Self {
+            client: TargetClient::new(scrape)?,
+            schedule: Schedule::new(scrape.interval, &scrape.target_labels),
+            target: Source::new(rules(&scrape.target_labels, true), queue.clone()),
+            own: own.map(|exposition| OwnSeries {
+                source: Source::new(rules(&exposition.labels, false), queue.clone()),
+                exposition,
+                text: String::new(),
+            }),
+            stale_markers_on_stop: config.stale_markers_on_stop,
+            body: Vec::new(),
+            last_tick: None,
+            notice: Notice::default(),
+            metrics,
+        })
+    }
+
+    /// Obeys `commands` until `cancel`; a scrape in flight then leaves no trace, and no series ends (remote-write 3.06).
+    pub async fn run(mut self, mut commands: Commands, cancel: CancellationToken) {
+        let mut state = State::Stopped;
+        loop {
+            let command = *commands.wanted.borrow_and_update();
+            state = match (state, command.wanted) {
+                (State::Stopped, Wanted::Running) => self.start(command),
+                (State::Running, Wanted::Stopped) => self.stop(&mut commands).await,
+                (State::Stopped, Wanted::Stopped) => State::Stopped,
+                (State::Running, Wanted::Running) => State::Running,
+            };
+            self.metrics.update(|counters| {
+                counters.engine_starts = command.starts;
+                counters.running = state == State::Running;
+            });
+            commands.done.send_replace(command.generation);
+            let alive = match state {
+                State::Stopped => tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => false,
+                    changed = commands.wanted.changed() => changed.is_ok(),
+                },
+                State::Running => tokio::select! {
+                    // A stop that is due comes before a tick that is due.
+                    biased;
+                    () = cancel.cancelled() => false,
+                    stopped = commands.wanted.wait_for(|command| command.wanted == Wanted::Stopped) => stopped.is_ok(),
+                    () = self.tick() => true,
+                },
+            };
+            if !alive {
+                return;
+            }
+        }
+    }
+
+    fn start(&mut self, command: Command) -> State {
+        let first = self.schedule.next_after(now_ms());
+        let wait = Duration::from_millis(u64::try_from(first - now_ms()).unwrap_or_default());
+        info!(target = %self.client.target(), starts = command.starts, first_scrape_in = ?wait, "scraping starts");
+        State::Running
+    }
+
+    /// Waits for the next tick and scrapes. Dropped on the way, it leaves no trace.
+    async fn tick(&mut self) {
+        let now = now_ms();
+        // A timer that fired early must not scrape the same tick twice.
+        let from = self.last_tick.filter(|last| (now..now + 1_000).contains(last)).unwrap_or(now);
+        let tick = self.schedule.next_after(from);
+        tokio::time::sleep(Duration::from_millis(u64::try_from(tick - now).unwrap_or_default())).await;
+        let started = Instant::now();
+        let timestamp = self.schedule.snap(tick, now_ms());
+        let fetched = self.client.fetch(&mut self.body).await;
+        self.count_missed(tick);
+        let body_bytes = self.body.len() as u64;
+        let report = self.target.scrape(fetched.map(|()| self.body.as_slice()), timestamp, started);
+        self.note(&report, body_bytes);
+        self.scrape_own(timestamp, started);
+        self.shrink();
+    }
+
+    fn count_missed(&mut self, tick: i64) {
+        if let Some(last) = self.last_tick.replace(tick) {
+            let missed = self.schedule.missed(last, tick).saturating_sub(1);
+            if missed > 0 {
+                warn!(missed, "ticks passed without a scrape: the host was too busy, or its clock was set");
+                self.metrics.update(|counters| counters.ticks_missed += missed);
+            }
+        }
+    }
+
+    /// The last scrape, then the end of every series. A start that comes meanwhile wins.
+    async fn stop(&mut self, commands: &mut Commands) -> State {
+        self.last_tick = None;
+        let started = Instant::now();
+        let fetched = tokio::select! {
+            biased;
+            _ = commands.wanted.wait_for(|command| command.wanted == Wanted::Running) => {
+                info!("scraping goes on: a start came before the stop was carried out");
+                return State::Running;
+            }
+            fetched = tokio::time::timeout(LAST_SCRAPE_LIMIT, self.client.fetch(&mut self.body)) => fetched,
+        };
+        match fetched {
+            Ok(Ok(())) => {
+                let bytes = self.body.len() as u64;
+                match self.target.last_scrape(&self.body, now_ms(), started) {
+                    Ok(report) => self.note(&report, bytes),
+                    Err(error) => info!(%error, "the last scrape is discarded"),
+                }
+            }
+            Ok(Err(error)) => info!(%error, "the last scrape is discarded"),
+            Err(_) => {
+                info!(limit = ?LAST_SCRAPE_LIMIT, "the last scrape is discarded: no complete answer in time")
+            }
+        }
+        self.scrape_own(now_ms(), started);
+        let markers = if self.stale_markers_on_stop { self.end_all() } else { 0 };
+        info!(
+            staleness_markers = markers,
+            "scraping stops: the engine has said that its metrics end; delivery goes on"
+        );
+        State::Stopped
+    }
+
+    fn end_all(&mut self) -> u64 {
+        let timestamp = now_ms();
+        let mut markers = self.target.end_all(timestamp);
+        if let Some(own) = &mut self.own {
+            markers += own.source.end_all(timestamp);
+        }
+        self.metrics.update(|counters| counters.markers += markers);
+        markers
+    }
+
+    fn scrape_own(&mut self, timestamp: i64, started: Instant) {
+        let Some(own) = &mut self.own else { return };
+        own.text.clear();
+        (own.exposition.write)(&mut own.text);
+        let report = own.source.scrape(Ok(own.text.as_bytes()), timestamp, started);
+        if let Some(error) = report.failure {
+            warn!(%error, "our own exposition is refused: this is a bug of docker-remote-write");
+        }
+        self.metrics.update(|counters| count_samples(counters, &report.discarded, report.markers));
+    }
+
+    /// Counts a scrape of the target and says what is worth saying.
+    fn note(&mut self, report: &Report, body_bytes: u64) {
+        self.metrics.update(|counters| {
+            let count = if report.failure.is_none() {
+                &mut counters.scrapes_succeeded
+            } else {
+                &mut counters.scrapes_failed
+            };
+            *count += 1;
+            counters.body_bytes = body_bytes;
+            counters.last_failure = report.failure.as_ref().map(ToString::to_string);
+            count_samples(counters, &report.discarded, report.markers);
+        });
+        let say = match &report.failure {
+            Some(error) => self.notice.failed(&error.to_string(), Instant::now()),
+            None => self.notice.succeeded(Instant::now()),
+        };
+        match say {
+            Say::Nothing => {}
+            Say::Failing(scrapes) => {
+                let error = report.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+                warn!(%error, failed_in_a_row = scrapes, "scrape failed: up is 0, its samples are dropped; the next tick tries again");
+            }
+            Say::Recovered(failures, after) => info!(failures, ?after, "scrapes succeed again"),
+        }
+        if let Some((series, reason)) = &report.first_discarded {
+            warn!(%series, reason, discarded = report.discarded.total(), "samples discarded");
+        }
+        debug!(scraped = report.scraped, added = report.added, markers = report.markers, "scraped");
+    }
+
+    /// One huge exposition must not hold its memory for ever.
+    fn shrink(&mut self) {
+        const KEEP: usize = 1 << 20;
+        let needed = self.body.len().max(KEEP);
+        if self.body.capacity() > 2 * needed {
+            self.body.shrink_to(needed);
+        }
+    }
+}
+
+fn count_samples(counters: &mut Snapshot, discarded: &scrape::Discarded, markers: u64) {
+    counters.discarded_duplicate += discarded.duplicate;
+    counters.discarded_out_of_order += discarded.out_of_order;
+    counters.discarded_too_far_ahead += discarded.too_far_ahead;
+    counters.markers += markers;
+}

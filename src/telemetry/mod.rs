@@ -1,1 +1,3 @@
 //! Our own counters and logs. A leaf: it knows no other room.
+
+pub mod log;

@@ -115,25 +115,41 @@ impl Ingest {
     /// Takes in one scrape that began at `timestamp` (ms since the epoch), measured from `started`: its body, or why there is none.
     /// The samples are then in [`Ingest::samples`].
     pub fn scrape(&mut self, body: Result<&[u8], ScrapeError>, timestamp: i64, started: Instant) -> Report {
-        self.begin();
         let mut report = Report::default();
-        let outcome = body.and_then(|body| self.append(body, timestamp, &mut report));
-        let good = outcome.is_ok();
-        if !good {
-            // What the failed scrape touched counts as untouched.
-            self.scrape += 1;
-            self.samples.clear();
-            self.tracked_now.clear();
-            report.discarded = Discarded::default();
-            report.first_discarded = None;
+        let read = body.and_then(|body| self.read(body, timestamp, &mut report));
+        match read {
+            Ok(()) => report.markers = self.mark_vanished(timestamp, Vanished::Missing),
+            Err(error) => {
+                self.roll_back(&mut report);
+                report.failure = Some(error);
+                report.markers = self.mark_vanished(timestamp, Vanished::All);
+            }
         }
-        report.failure = outcome.err();
-        report.markers = self.mark_vanished(timestamp, good);
-        let series = &mut self.series;
-        self.lines.end(good, |slot| series.release(slot));
         self.append_synthetic(timestamp, started, &report);
         self.commit(timestamp);
         report
+    }
+
+    /// The last scrape before the target goes away: as [`Ingest::scrape`], but a failure leaves no trace.
+    ///
+    /// # Errors
+    /// When the body is no good; there are no samples then.
+    pub fn last_scrape(
+        &mut self,
+        body: &[u8],
+        timestamp: i64,
+        started: Instant,
+    ) -> Result<Report, ScrapeError> {
+        let timestamp = timestamp.max(self.last_timestamp.saturating_add(1));
+        let mut report = Report::default();
+        if let Err(error) = self.read(body, timestamp, &mut report) {
+            self.roll_back(&mut report);
+            return Err(error);
+        }
+        report.markers = self.mark_vanished(timestamp, Vanished::Missing);
+        self.append_synthetic(timestamp, started, &report);
+        self.commit(timestamp);
+        Ok(report)
     }
 
     /// Ends every series of the target, the synthetic ones included (remote-write 3.05), later than any sample before.
@@ -141,7 +157,7 @@ impl Ingest {
     pub fn end_all(&mut self, timestamp: i64) -> u64 {
         self.begin();
         let timestamp = timestamp.max(self.last_timestamp.saturating_add(1));
-        let mut markers = self.mark_vanished(timestamp, false);
+        let mut markers = self.mark_vanished(timestamp, Vanished::All);
         for at in 0..self.synthetic.len() {
             markers += u64::from(self.mark(self.synthetic[at].slot, timestamp));
         }
@@ -167,6 +183,26 @@ impl Ingest {
         self.tracked_now.clear();
         self.series.begin();
         self.lines.begin();
+    }
+
+    /// Reads a whole body, or fails; what it read until then is still to be rolled back.
+    fn read(&mut self, body: &[u8], timestamp: i64, report: &mut Report) -> Result<(), ScrapeError> {
+        self.begin();
+        self.append(body, timestamp, report)?;
+        let series = &mut self.series;
+        self.lines.end(true, |slot| series.release(slot));
+        Ok(())
+    }
+
+    fn roll_back(&mut self, report: &mut Report) {
+        let series = &mut self.series;
+        self.lines.end(false, |slot| series.release(slot));
+        // What the failed scrape touched counts as untouched.
+        self.scrape += 1;
+        self.samples.clear();
+        self.tracked_now.clear();
+        report.discarded = Discarded::default();
+        report.first_discarded = None;
     }
 
     fn append(&mut self, body: &[u8], timestamp: i64, report: &mut Report) -> Result<(), ScrapeError> {
@@ -289,11 +325,15 @@ impl Ingest {
     }
 
     /// Markers for what the last good scrape had and this one has not; a failed scrape has nothing (remote-write 3.01 to 3.03).
-    fn mark_vanished(&mut self, timestamp: i64, good: bool) -> u64 {
+    fn mark_vanished(&mut self, timestamp: i64, vanished: Vanished) -> u64 {
         let before = std::mem::take(&mut self.tracked);
         let mut markers = 0;
         for slot in &before {
-            if !good || self.series.get_mut(*slot).tracked != self.scrape {
+            let gone = match vanished {
+                Vanished::All => true,
+                Vanished::Missing => self.series.get_mut(*slot).tracked != self.scrape,
+            };
+            if gone {
                 markers += u64::from(self.mark(*slot, timestamp));
             }
         }
@@ -334,6 +374,14 @@ impl Ingest {
         }
         self.last_timestamp = self.last_timestamp.max(timestamp);
     }
+}
+
+/// Which series of the last good scrape are gone.
+#[derive(Clone, Copy, Debug)]
+enum Vanished {
+    /// Those that this scrape has not.
+    Missing,
+    All,
 }
 
 /// Why a sample is not handed on.

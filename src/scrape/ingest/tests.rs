@@ -269,3 +269,21 @@ fn failing_scrapes_with_ever_new_series_do_not_pile_up() {
     let highest = target.ingest.series.highest_slot();
     assert!(highest < 5_000, "{highest} slots");
 }
+
+#[test]
+fn a_last_scrape_that_fails_leaves_no_trace_and_the_markers_still_come() {
+    let mut target = Target::new(Rules { synthetic_series: true, ..rules() });
+    target.scrape(10, "a 1\nb 1\n");
+    assert!(target.ingest.last_scrape(b"a 1\nbad line\n", 20, Instant::now()).is_err());
+    assert!(target.samples().is_empty());
+    assert_eq!(target.ingest.end_all(21), 7);
+    assert_eq!(target.samples()[..2], ["a stale@21", "b stale@21"]);
+}
+
+#[test]
+fn a_last_scrape_in_the_same_millisecond_as_the_one_before_still_counts() {
+    let mut target = Target::new(rules());
+    target.scrape(10, "a 1\n");
+    target.ingest.last_scrape(b"a 2\n", 10, Instant::now()).unwrap();
+    assert_eq!(target.samples(), ["a 2@11"]);
+}

@@ -1,0 +1,54 @@
+//! What the collector counts, for our own series.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// All counters of one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// StartMetrics calls.
+    pub engine_starts: u64,
+    /// Whether the target is being scraped.
+    pub running: bool,
+    /// Scrapes that succeeded.
+    pub scrapes_succeeded: u64,
+    /// Scrapes that failed (`up` 0).
+    pub scrapes_failed: u64,
+    /// Ticks that passed without a scrape.
+    pub ticks_missed: u64,
+    /// Samples that were exposed but not queued, because their series stood twice in the scrape.
+    pub discarded_duplicate: u64,
+    /// ... because they were not newer than the last sample of their series.
+    pub discarded_out_of_order: u64,
+    /// ... because their timestamp was more than ten minutes ahead.
+    pub discarded_too_far_ahead: u64,
+    /// Staleness markers queued.
+    pub markers: u64,
+    /// Bytes of the last exposition.
+    pub body_bytes: u64,
+    /// Why the last scrape failed; `None` after a good one.
+    pub last_failure: Option<String>,
+}
+
+impl Snapshot {
+    /// `discarded` in the ledger.
+    #[must_use]
+    pub fn discarded(&self) -> u64 {
+        self.discarded_duplicate + self.discarded_out_of_order + self.discarded_too_far_ahead
+    }
+}
+
+/// The counters, shared with whoever shows them.
+#[derive(Clone, Debug, Default)]
+pub struct CollectorMetrics(Arc<Mutex<Snapshot>>);
+
+impl CollectorMetrics {
+    /// All counters of this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

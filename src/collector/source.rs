@@ -1,0 +1,78 @@
+//! One source of series on its way into the queue: remembered series, label references, records.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::queue::{Queue, RecordMeta};
+use crate::scrape::{Ingest, Report, Rules, ScrapeError};
+use crate::wire::{Counts, Limits, RecordEncoder};
+
+/// A scrape is cut into records of at most this much; an engine's scrape (400 to 1,700 samples) is one record.
+const RECORD_LIMITS: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
+
+/// The target, or our own counters.
+#[derive(Debug)]
+pub(super) struct Source {
+    ingest: Ingest,
+    encoder: RecordEncoder,
+    queue: Queue,
+}
+
+impl Source {
+    pub(super) fn new(rules: Rules, queue: Queue) -> Self {
+        Self { ingest: Ingest::new(rules), encoder: RecordEncoder::new(RECORD_LIMITS), queue }
+    }
+
+    /// Queues one scrape.
+    pub(super) fn scrape(
+        &mut self,
+        body: Result<&[u8], ScrapeError>,
+        timestamp: i64,
+        started: Instant,
+    ) -> Report {
+        let report = self.ingest.scrape(body, timestamp, started);
+        self.enqueue();
+        report
+    }
+
+    /// Queues the last scrape before the target goes away; one that fails leaves no trace.
+    pub(super) fn last_scrape(
+        &mut self,
+        body: &[u8],
+        timestamp: i64,
+        started: Instant,
+    ) -> Result<Report, ScrapeError> {
+        let report = self.ingest.last_scrape(body, timestamp, started)?;
+        self.enqueue();
+        Ok(report)
+    }
+
+    /// Queues a staleness marker for every series that has not ended; returns how many.
+    pub(super) fn end_all(&mut self, timestamp: i64) -> u64 {
+        let markers = self.ingest.end_all(timestamp);
+        self.enqueue();
+        markers
+    }
+
+    fn enqueue(&mut self) {
+        let ingest = &self.ingest;
+        let queue = &self.queue;
+        self.encoder.encode(
+            ingest.samples(),
+            |slot| ingest.describe(slot),
+            |counts, payload| {
+                queue.append(meta(counts), Bytes::copy_from_slice(payload));
+            },
+        );
+    }
+}
+
+fn meta(counts: Counts) -> RecordMeta {
+    RecordMeta {
+        samples: counts.samples,
+        markers: counts.markers,
+        min_timestamp: counts.min_timestamp,
+        max_timestamp: counts.max_timestamp,
+    }
+}
