@@ -1,1 +1,202 @@
-//! app
+//! Builds the rooms in order, runs them, and ends them: signals, drain with a deadline.
+//!
+//! Everything that runs belongs to one [`App`]; nothing here knows an API of dockerd or a line of an exposition.
+
+mod process;
+pub mod plugin;
+pub mod run;
+mod self_metrics;
+mod signals;
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::collector::{Collector, CollectorMetrics, Commands, SelfExposition};
+use crate::config::{Config, Mode};
+use crate::model::now_ms;
+use crate::queue::{self, Ledger, OpenError, Queue, Storage};
+use crate::remote::{self, Sender, SetupError};
+use crate::scrape::ScrapeError;
+use crate::telemetry::log::LogWriter;
+use self_metrics::SelfMetrics;
+
+/// The `job` of our own series.
+const SELF_JOB: &str = "docker-remote-write";
+/// A sender gives up its request at once when it is told to; more than this is a bug that must not hold up the exit.
+const SENDERS_END_LIMIT: Duration = Duration::from_secs(1);
+/// Writing what the ring still holds, and syncing. A frozen disk must not hold up the exit: dockerd kills after 10 s.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Why the rooms could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The queue's directory.
+    #[error(transparent)]
+    Queue(#[from] OpenError),
+    /// The target's client.
+    #[error(transparent)]
+    Target(#[from] ScrapeError),
+    /// An endpoint's client.
+    #[error("endpoint {endpoint}: {source}")]
+    Endpoint {
+        /// Its name.
+        endpoint: String,
+        /// What is wrong.
+        source: SetupError,
+    },
+}
+
+/// The forwarder, built but not running.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    queue: Queue,
+    log: Option<LogWriter>,
+}
+
+impl App {
+    /// Checks the endpoints and opens the queue; blocks while the disk does. In the plugin a queue directory that cannot be used is no
+    /// reason to end (dockerd would start us again at once, for ever): the queue is then in memory, and the log says so.
+    ///
+    /// # Errors
+    /// What is wrong with an endpoint; with the queue's directory, outside the plugin.
+    pub fn build(config: Config, log: Option<LogWriter>) -> Result<Self, BuildError> {
+        remote::install_crypto_provider();
+        for endpoint in &config.endpoints {
+            remote::check(endpoint)
+                .map_err(|source| BuildError::Endpoint { endpoint: endpoint.name.clone(), source })?;
+        }
+        let names: Vec<String> = config.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
+        let queue = match (Queue::open(&config.queue, &names), config.mode) {
+            (Ok(queue), _) => queue,
+            (Err(error), Mode::Run) => return Err(error.into()),
+            (Err(error), Mode::Plugin) => {
+                error!(
+                    %error,
+                    "the queue is in memory until the plugin is started again: what is not delivered by then will be lost, and counted"
+                );
+                Queue::open(&queue::Config { storage: Storage::Memory, ..config.queue.clone() }, &names)?
+            }
+        };
+        Ok(Self { config, queue, log })
+    }
+
+    /// The queue, for whoever wants to compare ledgers.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Runs until `shutdown`, then drains, and returns each endpoint's ledger. Must be called inside a runtime with I/O and time.
+    ///
+    /// # Errors
+    /// When the target's HTTP client cannot be set up.
+    pub async fn run(
+        self,
+        commands: Commands,
+        shutdown: CancellationToken,
+    ) -> Result<Vec<(String, Ledger)>, BuildError> {
+        let Self { config, queue, log } = self;
+        let sending = CancellationToken::new();
+        let senders: Vec<(String, Sender)> = config
+            .endpoints
+            .iter()
+            .enumerate()
+            .map(|(number, endpoint)| {
+                let sender = remote::spawn(endpoint.clone(), number, queue.clone(), sending.clone());
+                (endpoint.name.clone(), sender)
+            })
+            .collect();
+        let metrics = CollectorMetrics::default();
+        let own = config.self_metrics.then(|| self_exposition(&config, &queue, &senders, &metrics, log));
+        let collector = Collector::new(&config.collector(), own, &queue, metrics)?;
+        say_where_the_queue_is(&config.queue.storage);
+
+        // The collector is polled here, not spawned: it ends with `shutdown`, and nothing outlives this function.
+        collector.run(commands, shutdown).await;
+        drain(&senders, &queue, config.shutdown_drain_timeout).await;
+        sending.cancel();
+        for (endpoint, sender) in senders {
+            if tokio::time::timeout(SENDERS_END_LIMIT, sender.task).await.is_err() {
+                warn!(%endpoint, "the sender did not end in time; what it had in flight stays in the queue");
+            }
+        }
+        if tokio::time::timeout(CLOSE_LIMIT, queue.close()).await.is_err() {
+            warn!(limit = ?CLOSE_LIMIT, "the disk did not take the rest of the queue in time");
+        }
+        let names = config.endpoints.iter().map(|endpoint| endpoint.name.clone());
+        let ledgers: Vec<_> =
+            names.enumerate().map(|(number, name)| (name, queue.ledger(number))).collect();
+        say_what_is_left(&ledgers);
+        Ok(ledgers)
+    }
+}
+
+fn self_exposition(
+    config: &Config,
+    queue: &Queue,
+    senders: &[(String, Sender)],
+    collector: &CollectorMetrics,
+    log: Option<LogWriter>,
+) -> SelfExposition {
+    let shown = SelfMetrics {
+        endpoints: senders.iter().map(|(name, sender)| (name.clone(), sender.metrics.clone())).collect(),
+        collector: collector.clone(),
+        queue: queue.clone(),
+        log,
+        sample_limit: config.scrape.sample_limit.unwrap_or(0),
+        start_ms: now_ms(),
+    };
+    let mut labels = config.scrape.target_labels.clone();
+    labels.set("job", SELF_JOB);
+    SelfExposition { labels, write: Box::new(move |text| shown.write(text)) }
+}
+
+/// Waits until every endpoint that answers has everything, at most `limit`. Nothing depends on it but memory queues and impatience.
+async fn drain(senders: &[(String, Sender)], queue: &Queue, limit: Duration) {
+    let pending: u64 = (0..senders.len()).map(|number| queue.ledger(number).pending).sum();
+    if pending > 0 {
+        info!(samples = pending, ?limit, "shutting down: delivering what is queued to the endpoints that answer");
+    }
+    let all = async {
+        for (_, sender) in senders {
+            sender.drained().await;
+        }
+    };
+    if tokio::time::timeout(limit, all).await.is_err() {
+        info!(?limit, "SHUTDOWN_DRAIN_TIMEOUT is over");
+    }
+}
+
+fn say_what_is_left(ledgers: &[(String, Ledger)]) {
+    for (endpoint, ledger) in ledgers {
+        if ledger.lost_at_exit > 0 {
+            warn!(%endpoint, samples = ledger.lost_at_exit, "undelivered samples are lost: the queue was in memory");
+        } else if ledger.pending > 0 {
+            info!(%endpoint, samples = ledger.pending, "undelivered samples stay in the queue; the next start sends them");
+        }
+    }
+    info!("stopped");
+}
+
+fn say_where_the_queue_is(storage: &Storage) {
+    match storage {
+        Storage::Memory => info!("queue in memory: undelivered samples are lost at exit"),
+        Storage::Disk(dir) if is_mount_point(dir) => {
+            info!(dir = %dir.display(), "queue on disk, on a mount of its own: it outlives plugin upgrades");
+        }
+        Storage::Disk(dir) => {
+            info!(dir = %dir.display(), "queue on disk, in a plain directory: restarts keep it, in a plugin an upgrade wipes it");
+        }
+    }
+}
+
+/// Whether something is mounted exactly there, by the kernel's own table (the fifth field is the mount point).
+fn is_mount_point(dir: &Path) -> bool {
+    let Some(dir) = dir.to_str() else { return false };
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(dir))
+}

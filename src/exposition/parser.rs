@@ -145,7 +145,11 @@ impl<'a> Parser<'a> {
             if !named {
                 return Err(Fault::new(start, Reason::MissingName));
             }
-            if let Err(error) = std::str::from_utf8(&self.cursor.body[start..end]) {
+            let raw = &self.cursor.body[start..end];
+            // Nearly every series is ASCII, and that is the cheaper check.
+            if !raw.is_ascii()
+                && let Err(error) = std::str::from_utf8(raw)
+            {
                 return Err(Fault::new(start + error.valid_up_to(), Reason::NotUtf8));
             }
         }

@@ -72,7 +72,7 @@ impl<'a> Series<'a> {
             && let Some(term) = cursor.term()?
         {
             match term {
-                Term::MetricName { at, name } if name.is_empty() => {
+                Term::MetricName { at, name: [] } => {
                     return Err(Fault::new(at, Reason::MissingName));
                 }
                 Term::MetricName { at, name } => return text(at, name),
@@ -91,7 +91,7 @@ impl<'a> Series<'a> {
         {
             match term {
                 Term::MetricName { .. } => {}
-                Term::Label { at, name, .. } if name.is_empty() => {
+                Term::Label { at, name: [], .. } => {
                     return Err(Fault::new(at, Reason::EmptyLabelName));
                 }
                 Term::Label { at, name, value } => {

@@ -2,10 +2,27 @@
 //!
 //! Knows nothing of scraping or of Docker.
 
+mod backoff;
+mod batch;
+mod client;
+mod episode;
+mod files;
+mod metrics;
+mod outcome;
+mod request;
+mod text;
+mod tls;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::{Secret, SecretSource};
+
+pub use client::{SetupError, check};
+pub use files::FileError;
+pub use metrics::{Code, DURATION_BUCKETS, EndpointMetrics, Histogram, Snapshot};
+pub use outcome::{Failure, Outcome, Reason};
+pub use tls::{TlsError, install_crypto_provider};
 
 /// One endpoint, as the settings describe it.
 #[derive(Clone, Debug)]
@@ -86,4 +103,29 @@ pub enum TlsVersion {
     Tls12,
     /// 1.3
     Tls13,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The defaults of the settings, for one endpoint.
+    pub(super) fn config(url: &str) -> Config {
+        Config {
+            name: "default".to_owned(),
+            url: url.parse().unwrap(),
+            timeout: Duration::from_secs(30),
+            headers: Vec::new(),
+            auth: Auth::None,
+            tls: Tls::default(),
+            max_samples_per_send: 2000,
+            max_bytes_per_send: 3 << 20,
+            min_backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(5),
+            retry_on_http_429: true,
+            hold_on_auth_error: true,
+            sample_age_limit: None,
+            reload_interval: Some(Duration::from_secs(30)),
+        }
+    }
 }

@@ -310,6 +310,27 @@ fn the_parser_knows_the_line_of_its_entry() {
 }
 
 #[test]
+fn a_guess_must_be_the_whole_series() {
+    let cases = [
+        ("m 1", "m", "m"),
+        ("m\t1", "m", "m"),
+        ("m {a=\"b\"} 1", "m", "m {a=\"b\"}"),
+        ("m{a=\"b\"} 1", "m", "m{a=\"b\"}"),
+        ("m_total 1", "m", "m_total"),
+        ("m{a=\"b\"}1", "m{a=\"b\"}", "m{a=\"b\"}"),
+        ("m{a=\"b\"} 1", "m{a=\"c\"}", "m{a=\"b\"}"),
+        ("m{a=\"b\"} 1", "m{a=\"b\"} 1", "m{a=\"b\"}"),
+        ("m 1", "", "m"),
+    ];
+    for (body, guess, raw) in cases {
+        let entry = Parser::new(body.as_bytes()).next_like(guess.as_bytes());
+        let Some(Ok(Entry::Series(series))) = entry else { panic!("{body} guessed {guess}: {entry:?}") };
+        assert_eq!(series.raw, raw.as_bytes(), "{body} guessed {guess}");
+        assert_eq!(series.value.to_bits(), 1.0_f64.to_bits(), "{body} guessed {guess}");
+    }
+}
+
+#[test]
 fn an_error_reads_well_at_night() {
     let error = refuse("# HELP a x\na{b=\"c\"} 1\nb{path=\"/x\" d='e'} 5\n");
     assert_eq!(

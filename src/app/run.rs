@@ -1,0 +1,71 @@
+//! The face `run`: the forwarder without dockerd, scraping from its start to its end.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{App, signals};
+use crate::collector;
+use crate::config::{Config, Loaded, Mode, Strings};
+use crate::telemetry::log::{self, LogWriter};
+
+/// `EX_CONFIG` of sysexits.h: the settings must be mended, starting again will not help.
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Runs until SIGTERM or SIGINT.
+#[must_use]
+pub fn run(env: &impl Strings) -> ExitCode {
+    let loaded = match Config::from_env(Mode::Run, env) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            let _ = writeln!(std::io::stderr(), "{problems}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    let log = match start_log(&loaded) {
+        Ok(log) => log,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match forward(loaded.config, log.clone()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(%error, "cannot start");
+            ExitCode::FAILURE
+        }
+    };
+    log.flush(Duration::from_millis(500));
+    code
+}
+
+/// Starts the log and says the settings' warnings.
+pub(super) fn start_log(loaded: &Loaded) -> Result<LogWriter, Box<dyn std::error::Error>> {
+    let log = log::init(loaded.config.log, log::stdout()?)?;
+    log::install_panic_hook();
+    let version = env!("CARGO_PKG_VERSION");
+    info!(version, revision = env!("REVISION"), "docker-remote-write starts");
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    Ok(log)
+}
+
+fn forward(config: Config, log: LogWriter) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shutdown = CancellationToken::new();
+    let app = App::build(config, Some(log))?;
+    let (control, commands) = collector::control();
+    control.start();
+    let forwarded = runtime.block_on(async {
+        signals::cancel_on_signal(shutdown.clone())?;
+        app.run(commands, shutdown).await.map_err(Box::<dyn std::error::Error>::from)
+    });
+    // A name that is still being resolved must not hold up the exit.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    forwarded.map(|_| ())
+}

@@ -1,0 +1,136 @@
+//! `SCRAPE_*` and the labels to a target.
+
+use std::time::Duration;
+
+use super::map::parse_map;
+use super::reader::{Parsed, Reader};
+use super::url::parse_scrape_url;
+use crate::model::{Labels, METRIC_NAME};
+use crate::scrape::Config;
+
+const INTERVAL: &str = "SCRAPE_INTERVAL";
+const TIMEOUT: &str = "SCRAPE_TIMEOUT";
+const EXTERNAL_LABELS: &str = "EXTERNAL_LABELS";
+
+/// Prometheus's own default, where the interval leaves room for it.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Known by name, so that the message can say more than "unknown".
+const LATER_PLACEHOLDERS: [&str; 4] = ["daemon_id", "engine_version", "node_id", "swarm_id"];
+
+/// The one target. `None` only beside a problem.
+pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
+    let address = reader.parse("SCRAPE_URL", |_, text| parse_scrape_url(text));
+    let interval = reader.duration(INTERVAL);
+    let timeout = read_timeout(reader, interval);
+    let fallback_to_text = reader.choice(
+        "SCRAPE_FALLBACK_PROTOCOL",
+        &[("PrometheusText0.0.4", true), ("none", false)],
+        &["PrometheusText1.0.0", "PrometheusProto", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0"],
+    );
+    let body_size_limit = reader.size("SCRAPE_BODY_SIZE_LIMIT");
+    let sample_limit = reader.count("SCRAPE_SAMPLE_LIMIT");
+    let normalize_le = reader.boolean("SCRAPE_NORMALIZE_LE");
+    let honor_labels = reader.boolean("HONOR_LABELS");
+    let honor_timestamps = reader.boolean("HONOR_TIMESTAMPS");
+    let mut placeholders = Placeholders::new(hostname);
+    let job = reader.parse("JOB", |_, text| placeholders.fill(text));
+    let instance = reader.parse("INSTANCE", |_, text| placeholders.fill(text));
+    let external_labels = read_external_labels(reader, &mut placeholders);
+    if placeholders.nameless {
+        let text = "the host has no name of its own ({{hostname}} is localhost): set INSTANCE, or its series cannot be \
+                    told from those of other hosts";
+        reader.warn("INSTANCE", text);
+    }
+    let or_off = |limit: u64| (limit > 0).then_some(limit);
+    Some(Config {
+        address: address?,
+        interval: interval?,
+        timeout: timeout?,
+        body_size_limit: or_off(body_size_limit?),
+        sample_limit: or_off(sample_limit?),
+        fallback_to_text: fallback_to_text?,
+        normalize_le: normalize_le?,
+        honor_labels: honor_labels?,
+        honor_timestamps: honor_timestamps?,
+        target_labels: Labels::from_iter([("job", job?), ("instance", instance?)]),
+        external_labels,
+    })
+}
+
+fn read_timeout(reader: &mut Reader<'_>, interval: Option<Duration>) -> Option<Duration> {
+    let given = reader.duration(TIMEOUT);
+    if let (Some(timeout), Some(interval)) = (given, interval)
+        && timeout > interval
+    {
+        reader.problem(TIMEOUT, format!("is longer than {INTERVAL}"));
+    }
+    given.or(interval.map(|interval| DEFAULT_TIMEOUT.min(interval)))
+}
+
+fn read_external_labels(reader: &mut Reader<'_>, placeholders: &mut Placeholders<'_>) -> Labels {
+    let read = reader.parse(EXTERNAL_LABELS, |_, text| {
+        let entries = parse_map(text).map_err(|error| format!("cannot be read: {error}"))?;
+        let label = |(name, value): (String, String)| {
+            check_label_name(&name).map_err(|what| format!("has the label name {name:?}, which {what}"))?;
+            let value =
+                placeholders.fill(&value).map_err(|what| format!("has a label {name} that {what}"))?;
+            Ok((name, value))
+        };
+        entries.into_iter().map(label).collect::<Parsed<Vec<_>>>()
+    });
+    let labels = read.unwrap_or_default();
+    for (name, _) in labels.iter().filter(|(_, value)| value.is_empty()) {
+        reader.warn(EXTERNAL_LABELS, format!("the label {name} has an empty value and is left out"));
+    }
+    Labels::from_iter(labels)
+}
+
+/// remote-write 1.12.
+fn check_label_name(name: &str) -> Parsed<()> {
+    let mut bytes = name.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    if !first || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Err("is none: letters, digits and _ are allowed, and no digit first".to_owned());
+    }
+    if name == METRIC_NAME {
+        return Err("belongs to the metric".to_owned());
+    }
+    Ok(())
+}
+
+/// Fills `{{...}}`, and notes whether the host's name was asked for in vain.
+struct Placeholders<'a> {
+    hostname: &'a str,
+    nameless: bool,
+}
+
+impl<'a> Placeholders<'a> {
+    fn new(hostname: &'a str) -> Self {
+        Self { hostname, nameless: false }
+    }
+
+    fn fill(&mut self, text: &str) -> Parsed<String> {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{{") {
+            out.push_str(before);
+            let (name, after) = after.split_once("}}").ok_or("has a {{ without a }}")?;
+            match name.trim() {
+                "hostname" => out.push_str(self.host()),
+                later if LATER_PLACEHOLDERS.contains(&later) => {
+                    return Err(format!("has the placeholder {{{{{later}}}}}, which is not built yet"));
+                }
+                _ => return Err("has a placeholder that does not exist".to_owned()),
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn host(&mut self) -> &'a str {
+        self.nameless |= matches!(self.hostname, "" | "(none)" | "localhost" | "localhost.localdomain");
+        if self.hostname.is_empty() { "localhost" } else { self.hostname }
+    }
+}

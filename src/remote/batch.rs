@@ -1,0 +1,318 @@
+use bytes::Bytes;
+
+use crate::queue::{Position, Record, RecordMeta};
+use crate::wire::v1::RequestBuilder;
+use crate::wire::{DecodeError, Limits};
+
+/// Consecutive samples of one record that are in a request.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    record: Record,
+    /// The first sample that is in it.
+    from: u32,
+    /// The first sample that is not in it any more.
+    to: u32,
+}
+
+impl Part {
+    fn samples(&self) -> u32 {
+        self.to - self.from
+    }
+
+    /// The position behind it.
+    fn end(&self) -> Position {
+        if self.to >= self.record.meta.samples {
+            behind(&self.record)
+        } else {
+            Position { sequence: self.record.sequence, entry: self.to }
+        }
+    }
+}
+
+/// The position behind a whole record.
+pub(super) fn behind(record: &Record) -> Position {
+    Position { sequence: record.sequence + 1, entry: 0 }
+}
+
+/// One request and the samples in it. Its bytes stay the same however often it is sent: a receiver that took it without us
+/// knowing sees the same samples again, not other ones among them (receivers section 5, "never double").
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    parts: Vec<Part>,
+    /// A snappy block, ready to be posted.
+    pub(super) body: Bytes,
+    /// Samples in it.
+    pub(super) samples: u32,
+}
+
+impl Batch {
+    /// The position behind its last sample.
+    pub(super) fn end(&self) -> Position {
+        self.parts.last().map(Part::end).unwrap_or_default()
+    }
+
+    /// The newest timestamp of its records, ms since the epoch.
+    pub(super) fn max_timestamp(&self) -> i64 {
+        self.parts.iter().map(|part| part.record.meta.max_timestamp).max().unwrap_or(i64::MIN)
+    }
+}
+
+/// What of a batch is still to be sent.
+#[derive(Debug)]
+pub(super) struct Remainder {
+    /// Everything before this position is too old now.
+    pub(super) expired_to: Option<Position>,
+    /// The batch to send next: the same one, a smaller one, or none.
+    pub(super) batch: Option<Batch>,
+}
+
+/// Whether more fits into the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// The record is in; more may follow it.
+    Left,
+    /// Not all of the record is in.
+    Full,
+}
+
+/// A record that is not what its header says. Never seen on a record whose CRC is right.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Undecodable {
+    #[error(transparent)]
+    Payload(#[from] DecodeError),
+    #[error("its header counts {promised} samples, its payload ends at {found}")]
+    Short { promised: u32, found: u32 },
+}
+
+/// Puts records together to batches.
+#[derive(Debug)]
+pub(super) struct Assembler {
+    builder: RequestBuilder,
+    limits: Limits,
+    parts: Vec<Part>,
+}
+
+impl Assembler {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { builder: RequestBuilder::new(), limits, parts: Vec::new() }
+    }
+
+    /// Adds the samples of a record from `from` on, as far as they fit.
+    ///
+    /// # Errors
+    /// When the record is damaged; what was added before stays.
+    pub(super) fn add(&mut self, record: Record, from: u32) -> Result<Room, Undecodable> {
+        self.add_within(record, from, self.limits)
+    }
+
+    fn add_within(&mut self, record: Record, from: u32, limits: Limits) -> Result<Room, Undecodable> {
+        let promised = record.meta.samples;
+        let was_empty = self.builder.is_empty();
+        let to = self.builder.push(&record.payload, from, &limits)?.min(promised);
+        if to == from {
+            // An empty request takes at least one sample, so there is none.
+            return if was_empty {
+                Err(Undecodable::Short { promised, found: from })
+            } else {
+                Ok(Room::Full)
+            };
+        }
+        self.parts.push(Part { record, from, to });
+        Ok(if to < promised { Room::Full } else { Room::Left })
+    }
+
+    /// The batch of everything added; `None` if nothing was. The next one starts empty.
+    pub(super) fn finish(&mut self) -> Option<Batch> {
+        let parts = std::mem::take(&mut self.parts);
+        let samples = self.builder.samples();
+        let batch = (!parts.is_empty()).then(|| Batch {
+            parts,
+            body: Bytes::copy_from_slice(self.builder.finish()),
+            samples,
+        });
+        self.builder.clear();
+        batch
+    }
+
+    /// Takes out of a batch, before it is sent again, what the queue has dropped meanwhile (`cursor` has passed it) and what
+    /// is too old now. Never adds anything; a batch of which nothing went keeps its bytes.
+    pub(super) fn remains(
+        &mut self,
+        mut batch: Batch,
+        cursor: Position,
+        expired: impl Fn(&RecordMeta) -> bool,
+    ) -> Remainder {
+        let untouched = (batch.parts.len(), batch.samples);
+        batch.parts.retain(|part| part.end() > cursor);
+        if let Some(first) = batch.parts.first_mut()
+            && first.record.sequence == cursor.sequence
+        {
+            first.from = first.from.max(cursor.entry);
+        }
+        let old = batch.parts.iter().take_while(|part| expired(&part.record.meta)).count();
+        let expired_to = batch.parts.drain(..old).last().map(|part| part.end());
+        // Old records behind younger ones leave the request too; they expire when the cursor gets there.
+        let young = batch.parts.iter().take_while(|part| !expired(&part.record.meta)).count();
+        batch.parts.truncate(young);
+        let samples = batch.parts.iter().map(Part::samples).sum();
+        if (batch.parts.len(), samples) == untouched {
+            return Remainder { expired_to, batch: Some(batch) };
+        }
+        Remainder { expired_to, batch: self.rebuild(batch.parts, samples) }
+    }
+
+    /// The same samples fit again, and no others: `samples` is the limit.
+    fn rebuild(&mut self, parts: Vec<Part>, samples: u32) -> Option<Batch> {
+        let limits = Limits { max_samples: samples, ..self.limits };
+        for part in parts {
+            // It was decoded before; if it cannot be now, what is missing is read from the queue again, and found out there.
+            match self.add_within(part.record, part.from, limits) {
+                Ok(Room::Left) => {}
+                Ok(Room::Full) | Err(_) => break,
+            }
+        }
+        self.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v2::{Request, Sample, TimeSeries};
+    use crate::wire::decode::decode_v1;
+    use prost::Message as _;
+
+    const LIMITS: Limits = Limits { max_samples: 5, max_bytes: 1 << 20 };
+    const NEVER: fn(&RecordMeta) -> bool = |_| false;
+
+    /// Samples with the timestamps `first..first + count`.
+    fn record(sequence: u64, first: i64, count: u32) -> Record {
+        let timestamps = (0..i64::from(count)).map(|entry| first + entry);
+        let series = |timestamp| TimeSeries {
+            labels_refs: vec![1, 2],
+            samples: vec![Sample { value: 1.0, timestamp, start_timestamp: 0 }],
+            ..TimeSeries::default()
+        };
+        let symbols = ["", "__name__", "up"].map(str::to_owned).to_vec();
+        let request = Request { symbols, timeseries: timestamps.map(series).collect() };
+        let payload = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).unwrap();
+        let max_timestamp = first + i64::from(count) - 1;
+        let meta = RecordMeta { samples: count, markers: 0, min_timestamp: first, max_timestamp };
+        Record { sequence, meta, payload: payload.into() }
+    }
+
+    fn timestamps(batch: &Batch) -> Vec<i64> {
+        let request = decode_v1(&batch.body, 1 << 20).unwrap();
+        request.timeseries.iter().flat_map(|series| &series.samples).map(|sample| sample.timestamp).collect()
+    }
+
+    /// Records 7 (10, 11), 8 (20, 21) and the first sample of 9 (30).
+    fn three_records() -> (Assembler, Batch) {
+        let mut assembler = Assembler::new(LIMITS);
+        assert_eq!(assembler.add(record(7, 10, 2), 0).unwrap(), Room::Left);
+        assert_eq!(assembler.add(record(8, 20, 2), 0).unwrap(), Room::Left);
+        assert_eq!(assembler.add(record(9, 30, 3), 0).unwrap(), Room::Full);
+        let batch = assembler.finish().unwrap();
+        (assembler, batch)
+    }
+
+    #[test]
+    fn records_are_merged_in_order_up_to_the_limit() {
+        let (_, batch) = three_records();
+        assert_eq!(timestamps(&batch), [10, 11, 20, 21, 30]);
+        assert_eq!(batch.samples, 5);
+        assert_eq!(batch.end(), Position { sequence: 9, entry: 1 });
+        assert_eq!(batch.max_timestamp(), 32);
+    }
+
+    #[test]
+    fn a_batch_goes_on_inside_a_record() {
+        let mut assembler = Assembler::new(LIMITS);
+        assert_eq!(assembler.add(record(9, 30, 3), 1).unwrap(), Room::Left);
+        let batch = assembler.finish().unwrap();
+        assert_eq!(timestamps(&batch), [31, 32]);
+        assert_eq!(batch.end(), Position { sequence: 10, entry: 0 });
+    }
+
+    #[test]
+    fn a_full_request_takes_nothing_of_the_next_record() {
+        let mut assembler = Assembler::new(LIMITS);
+        assembler.add(record(7, 10, 5), 0).unwrap();
+        assert_eq!(assembler.add(record(8, 20, 1), 0).unwrap(), Room::Full);
+        assert_eq!(assembler.finish().unwrap().end(), Position { sequence: 8, entry: 0 });
+    }
+
+    #[test]
+    fn nothing_added_is_no_batch() {
+        assert!(Assembler::new(LIMITS).finish().is_none());
+    }
+
+    #[test]
+    fn a_damaged_record_leaves_what_was_added_before() {
+        let mut assembler = Assembler::new(LIMITS);
+        assembler.add(record(7, 10, 2), 0).unwrap();
+        let damaged = Record { payload: Bytes::from_static(b"\xff\xff"), ..record(8, 20, 2) };
+        assert!(matches!(assembler.add(damaged, 0), Err(Undecodable::Payload(_))));
+        assert_eq!(timestamps(&assembler.finish().unwrap()), [10, 11]);
+    }
+
+    #[test]
+    fn a_record_shorter_than_its_header_says_is_an_error_and_no_endless_loop() {
+        let mut short = record(7, 10, 2);
+        short.meta.samples = 3;
+        let mut assembler = Assembler::new(LIMITS);
+        assert_eq!(assembler.add(short.clone(), 0).unwrap(), Room::Full);
+        assert_eq!(assembler.finish().unwrap().end(), Position { sequence: 7, entry: 2 });
+        assert!(matches!(assembler.add(short, 2), Err(Undecodable::Short { promised: 3, found: 2 })));
+    }
+
+    #[test]
+    fn a_batch_of_which_nothing_went_keeps_its_bytes() {
+        let (mut assembler, batch) = three_records();
+        let before = batch.body.clone();
+        let remainder = assembler.remains(batch, Position { sequence: 7, entry: 0 }, NEVER);
+        assert_eq!(remainder.expired_to, None);
+        assert_eq!(remainder.batch.unwrap().body, before);
+    }
+
+    #[test]
+    fn what_expired_while_retrying_goes_and_nothing_newer_comes() {
+        let (mut assembler, batch) = three_records();
+        let remainder =
+            assembler.remains(batch, Position { sequence: 7, entry: 0 }, |meta| meta.max_timestamp < 20);
+        assert_eq!(remainder.expired_to, Some(Position { sequence: 8, entry: 0 }));
+        let left = remainder.batch.unwrap();
+        assert_eq!(timestamps(&left), [20, 21, 30]);
+        assert_eq!(left.end(), Position { sequence: 9, entry: 1 });
+    }
+
+    #[test]
+    fn a_batch_may_expire_as_a_whole() {
+        let (mut assembler, batch) = three_records();
+        let remainder = assembler.remains(batch, Position { sequence: 7, entry: 0 }, |_| true);
+        assert_eq!(remainder.expired_to, Some(Position { sequence: 9, entry: 1 }));
+        assert!(remainder.batch.is_none());
+    }
+
+    #[test]
+    fn old_records_behind_younger_ones_leave_the_request_and_stay_in_the_queue() {
+        let (mut assembler, batch) = three_records();
+        let remainder =
+            assembler.remains(batch, Position { sequence: 7, entry: 0 }, |meta| meta.max_timestamp == 21);
+        assert_eq!(remainder.expired_to, None);
+        let left = remainder.batch.unwrap();
+        assert_eq!(timestamps(&left), [10, 11]);
+        assert_eq!(left.end(), Position { sequence: 8, entry: 0 });
+    }
+
+    #[test]
+    fn what_the_queue_dropped_while_retrying_is_not_sent() {
+        let (mut assembler, batch) = three_records();
+        let remainder = assembler.remains(batch, Position { sequence: 8, entry: 1 }, NEVER);
+        let left = remainder.batch.unwrap();
+        assert_eq!(timestamps(&left), [21, 30]);
+        let (_, batch) = three_records();
+        let remainder = assembler.remains(batch, Position { sequence: 40, entry: 0 }, NEVER);
+        assert!(remainder.batch.is_none() && remainder.expired_to.is_none());
+    }
+}

@@ -1,0 +1,112 @@
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use reqwest::Url;
+
+/// How much of a server's text goes into a log line, in bytes.
+pub(super) const SHOWN: usize = 512;
+
+/// Foreign bytes as one line of at most [`SHOWN`] bytes: control characters escaped, a cut marked with `...`.
+pub(super) fn one_line(foreign: &str) -> String {
+    let mut line = String::new();
+    for character in foreign.trim().chars() {
+        let before = line.len();
+        if breaks_lines(character) {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+        if line.len() > SHOWN {
+            line.truncate(before);
+            line.push_str("...");
+            break;
+        }
+    }
+    line
+}
+
+/// Control characters, and the two separators that some terminals and log viewers take for line ends.
+fn breaks_lines(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+/// An address as it may be shown: scheme, host, port and path; no user info, no query, no fragment.
+pub(super) fn shown_url(url: &Url) -> String {
+    let mut shown = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+    if let Some(port) = url.port() {
+        // Writing to a string cannot fail.
+        let _ = write!(shown, ":{port}");
+    }
+    shown.push_str(url.path());
+    shown
+}
+
+/// Where a redirect points, as it may be shown; `base` is what it may be relative to.
+pub(super) fn shown_location(location: &str, base: &Url) -> String {
+    match base.join(location) {
+        Ok(url) => one_line(&shown_url(&url)),
+        Err(_) => "an address that cannot be read".to_owned(),
+    }
+}
+
+/// Takes every one of `secrets` out of a text.
+pub(super) fn redacted<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
+    let mut clean = text.to_owned();
+    for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
+        clean = clean.replace(secret, "[redacted]");
+    }
+    clean
+}
+
+/// A time for people: whole milliseconds, whole seconds from ten seconds on.
+pub(super) fn rounded(time: Duration) -> Duration {
+    if time < Duration::from_secs(10) {
+        Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    } else {
+        Duration::from_secs(time.as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_text_becomes_one_line() {
+        assert_eq!(
+            one_line("bad\r\nsample\t\u{1b}[31m\u{2028}x\0\n"),
+            r"bad\r\nsample\t\u{1b}[31m\u{2028}x\u{0}"
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character_and_says_so() {
+        let line = one_line(&"é".repeat(400));
+        assert_eq!(line, format!("{}...", "é".repeat(256)));
+        assert_eq!(one_line(&"x".repeat(512)), "x".repeat(512));
+    }
+
+    #[test]
+    fn an_address_is_shown_without_credentials_and_query() {
+        let url =
+            Url::parse("https://bob:hunter2@mimir.example:8443/api/v1/push?token=hunter2#hunter2").unwrap();
+        assert_eq!(shown_url(&url), "https://mimir.example:8443/api/v1/push");
+        assert_eq!(shown_location("/login?next=hunter2", &url), "https://mimir.example:8443/login");
+        assert_eq!(shown_location("http://bob:hunter2@other/", &url), "http://other/");
+        assert_eq!(shown_location("http://[", &url), "an address that cannot be read");
+    }
+
+    #[test]
+    fn secrets_leave_a_text() {
+        assert_eq!(
+            redacted("user bob, password hunter2!", ["hunter2", ""]),
+            "user bob, password [redacted]!"
+        );
+    }
+
+    #[test]
+    fn times_are_rounded_for_people() {
+        let shown = |nanos| format!("{:?}", rounded(Duration::from_nanos(nanos)));
+        assert_eq!([shown(5_293_729), shown(1_234_567_890), shown(61_999_999_999)], ["5ms", "1.234s", "61s"]);
+    }
+}
