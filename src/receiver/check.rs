@@ -1,0 +1,125 @@
+//! The rules that one request can break by itself; pure.
+
+use http_body_util::LengthLimitError;
+use hyper::header::{HeaderMap, HeaderName, USER_AGENT};
+use hyper::{Method, Uri};
+
+use super::decode::Series;
+use super::violation::Violation;
+use crate::model::{Labels, METRIC_NAME, NORMAL_NAN_BITS, STALE_MARKER_BITS};
+
+/// Remote-write 1.02.
+const REQUIRED: [(&str, &str); 3] = [
+    ("content-encoding", "snappy"),
+    ("content-type", "application/x-protobuf"),
+    ("x-prometheus-remote-write-version", "0.1.0"),
+];
+
+/// Remote-write 1.04: what no setting of a sender may override, so what must not come twice.
+const RESERVED: [&str; 8] = [
+    "content-encoding",
+    "content-type",
+    "x-prometheus-remote-write-version",
+    "user-agent",
+    "host",
+    "content-length",
+    "authorization",
+    "connection",
+];
+
+/// 2000-01-01 and 2200-01-01 in milliseconds: seconds of today lie far before, microseconds far behind.
+const SANE_TIME: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
+
+/// Method, path and headers (1.01 to 1.04).
+pub(super) fn head(method: &Method, uri: &Uri, headers: &HeaderMap, path: &str) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    if method != Method::POST {
+        violations.push(Violation::Method(method.to_string()));
+    }
+    let found = uri.path_and_query().map_or("", |path| path.as_str());
+    if found != path {
+        violations.push(Violation::Path { found: found.to_owned(), wanted: path.to_owned() });
+    }
+    for (name, wanted) in REQUIRED {
+        let found = headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        if found.as_deref() != Some(wanted) {
+            violations.push(Violation::Header { name, found, wanted });
+        }
+    }
+    let agent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    if !agent.as_deref().is_some_and(names_a_version) {
+        violations.push(Violation::UserAgent(agent));
+    }
+    for name in RESERVED {
+        let times = headers.get_all(HeaderName::from_static(name)).iter().count();
+        if times > 1 {
+            violations.push(Violation::RepeatedHeader { name, times });
+        }
+    }
+    violations
+}
+
+/// `name/version`, as RFC 9110 has it.
+fn names_a_version(agent: &str) -> bool {
+    let product = agent.split(' ').next().unwrap_or_default();
+    product.split_once('/').is_some_and(|(name, version)| !name.is_empty() && !version.is_empty())
+}
+
+/// Why a body did not arrive.
+pub(super) fn body_error(error: &(dyn std::error::Error + 'static), limit: usize) -> Violation {
+    if error.is::<LengthLimitError>() {
+        return Violation::Body(format!("longer than {limit} bytes"));
+    }
+    Violation::Body(error.to_string())
+}
+
+/// Labels and samples of one series (1.08, 1.10 to 1.12, 1.17); order in time is for the store.
+pub(super) fn series(series: &Series, labels: &Labels, violations: &mut Vec<Violation>) {
+    if labels.get(METRIC_NAME).is_none() {
+        violations.push(Violation::NoMetricName(labels.clone()));
+    }
+    for pair in series.labels.windows(2) {
+        let (earlier, later) = (&pair[0].0, &pair[1].0);
+        match earlier.as_bytes().cmp(later.as_bytes()) {
+            std::cmp::Ordering::Less => {}
+            std::cmp::Ordering::Equal => violations.push(Violation::RepeatedLabel(later.clone())),
+            std::cmp::Ordering::Greater => {
+                violations.push(Violation::Unsorted { earlier: earlier.clone(), later: later.clone() });
+            }
+        }
+    }
+    for (name, value) in &series.labels {
+        label(name, value, violations);
+    }
+    for sample in &series.samples {
+        let (timestamp, bits) = (sample.timestamp, sample.bits);
+        if !SANE_TIME.contains(&timestamp) {
+            violations.push(Violation::Timestamp { series: labels.clone(), timestamp });
+        }
+        if sample.value().is_nan() && bits != STALE_MARKER_BITS && bits != NORMAL_NAN_BITS {
+            violations.push(Violation::Nan { series: labels.clone(), timestamp, bits });
+        }
+    }
+}
+
+fn label(name: &str, value: &str, violations: &mut Vec<Violation>) {
+    if name.is_empty() {
+        violations.push(Violation::EmptyLabelName(value.to_owned()));
+    } else if !is_name(name, false) {
+        violations.push(Violation::LabelName(name.to_owned()));
+    } else if name.starts_with("__") && name != METRIC_NAME {
+        violations.push(Violation::ReservedLabel(name.to_owned()));
+    }
+    if value.is_empty() {
+        violations.push(Violation::EmptyLabelValue(name.to_owned()));
+    } else if name == METRIC_NAME && !is_name(value, true) {
+        violations.push(Violation::MetricName(value.to_owned()));
+    }
+}
+
+/// `[a-zA-Z_][a-zA-Z0-9_]*`, and `:` everywhere where `colons` are allowed.
+fn is_name(text: &str, colons: bool) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || (colons && byte == b':');
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(letter) && bytes.all(|byte| letter(byte) || byte.is_ascii_digit())
+}

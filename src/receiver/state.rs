@@ -1,0 +1,199 @@
+use std::collections::VecDeque;
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
+use super::answer::{Answer, Script};
+use super::store::{Admission, Sample, Store};
+use super::violation::Violation;
+use crate::model::Labels;
+
+/// Violations kept of all requests together; a broken sender makes thousands, and the first ones tell.
+const KEPT_VIOLATIONS: usize = 1000;
+
+/// How a request was answered in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// With this status.
+    Status(u16),
+    /// Not at all: the connection was left hanging.
+    Hang,
+    /// Not at all: the connection was closed.
+    Closed,
+    /// With half an answer.
+    Half,
+}
+
+/// One request of the log.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// When its body was complete, ms since the epoch.
+    pub at: i64,
+    /// As it came. `Authorization` prints as `Sensitive`.
+    pub headers: HeaderMap,
+    /// Length of the body, bytes.
+    pub body_bytes: usize,
+    /// Length of the message before compression, bytes; 0 where it could not be told.
+    pub message_bytes: usize,
+    /// Series entries of the message.
+    pub series: usize,
+    /// Samples of the message, staleness markers included.
+    pub samples: u64,
+    /// Staleness markers of the message.
+    pub markers: u64,
+    /// Smallest and largest timestamp of the message, ms since the epoch; `None` without samples.
+    pub times: Option<(i64, i64)>,
+    /// Samples that were stored.
+    pub stored: u64,
+    /// Samples that had been stored before, bit for bit. Counted only where the request was accepted.
+    pub duplicates: u64,
+    /// What it broke.
+    pub violations: Vec<Violation>,
+    /// How it was answered.
+    pub answered: Answered,
+    /// CRC of the body: equal for the same bytes.
+    pub body_crc: u32,
+}
+
+impl Request {
+    /// A header as text; `None` where there is none or it is no text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Everything that arrived.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What was accepted.
+    pub store: Store,
+    /// The newest requests, oldest first.
+    pub requests: VecDeque<Request>,
+    /// Requests ever.
+    pub request_count: u64,
+    /// The first violations (at most 1000).
+    pub violations: Vec<Violation>,
+    /// Violations ever.
+    pub violation_count: u64,
+    /// Resent samples ever, see [`Request::duplicates`].
+    pub duplicates: u64,
+    pub(super) script: Script,
+    keep_requests: usize,
+}
+
+/// A request that has been read and looked at by itself, before anybody knows what to answer.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) headers: HeaderMap,
+    pub(super) body_bytes: usize,
+    pub(super) body_crc: u32,
+    pub(super) message_bytes: usize,
+    pub(super) series: Vec<(Labels, Vec<Sample>)>,
+    pub(super) violations: Vec<Violation>,
+}
+
+impl State {
+    pub(super) fn new(keep_samples: usize, keep_requests: usize) -> Self {
+        Self {
+            store: Store::new(keep_samples),
+            requests: VecDeque::new(),
+            request_count: 0,
+            violations: Vec::new(),
+            violation_count: 0,
+            duplicates: 0,
+            script: Script::default(),
+            keep_requests,
+        }
+    }
+
+    /// The samples of all series that have these labels, counted.
+    #[must_use]
+    pub fn count(&self, matchers: &[(&str, &str)]) -> usize {
+        self.store.select(matchers).map(|(_, samples)| samples.len()).sum()
+    }
+
+    /// The newest request.
+    #[must_use]
+    pub fn last_request(&self) -> Option<&Request> {
+        self.requests.back()
+    }
+
+    /// Judges a request: takes its answer from the script, checks it against the store, stores what shall be stored, logs it.
+    pub(super) fn judge(&mut self, mut arrived: Arrived, refuse: bool, at: i64) -> (Answer, &Request) {
+        let answer = self.script.take();
+        if let Some(status) = self.refused_before(arrived.body_crc) {
+            arrived.violations.push(Violation::RetriedAfterFinal(status));
+        }
+        let stores = match answer {
+            Answer::Normal | Answer::StoreThenClose => true,
+            Answer::Status(_) | Answer::Hang | Answer::Close | Answer::CloseMidAnswer => false,
+        };
+        let refuses = |violation: &&Violation| refuse || violation.is_unreadable();
+        let readable = !arrived.violations.iter().any(|violation| refuses(&violation));
+        let mut committed = false;
+        let admission = self.store.admit(&arrived.series, |admission: &Admission| {
+            committed = stores && readable && (!refuse || admission.violations.is_empty());
+            committed
+        });
+        arrived.violations.extend(admission.violations);
+        let refusal = arrived.violations.iter().find(refuses).map(Violation::status);
+        let answered = match &answer {
+            Answer::Normal => Answered::Status(refusal.unwrap_or(204)),
+            Answer::Status(reply) => Answered::Status(reply.status),
+            Answer::Hang => Answered::Hang,
+            Answer::Close | Answer::StoreThenClose => Answered::Closed,
+            Answer::CloseMidAnswer => Answered::Half,
+        };
+        let all = || arrived.series.iter().flat_map(|(_, samples)| samples);
+        let times = || all().map(|sample| sample.timestamp);
+        let request = Request {
+            at,
+            times: times().min().zip(times().max()),
+            body_bytes: arrived.body_bytes,
+            body_crc: arrived.body_crc,
+            message_bytes: arrived.message_bytes,
+            series: arrived.series.len(),
+            samples: all().count() as u64,
+            markers: all().filter(|sample| sample.is_stale_marker()).count() as u64,
+            stored: if committed { admission.stored } else { 0 },
+            duplicates: if committed { admission.duplicates } else { 0 },
+            headers: hide_secrets(arrived.headers),
+            violations: arrived.violations,
+            answered,
+        };
+        (answer, self.log(request))
+    }
+
+    /// The final answer that these very bytes had before (remote-write 1.14). 401, 403, 404 and 405 do not count: a sender may
+    /// hold its data and ask again, and whoever sees the answer of another receiver cannot tell.
+    fn refused_before(&self, body_crc: u32) -> Option<u16> {
+        let before = self.requests.iter().rev().find(|request| request.body_crc == body_crc)?;
+        match before.answered {
+            Answered::Status(401 | 403 | 404 | 405 | 429) => None,
+            Answered::Status(status @ 400..500) => Some(status),
+            Answered::Status(_) | Answered::Hang | Answered::Closed | Answered::Half => None,
+        }
+    }
+
+    fn log(&mut self, request: Request) -> &Request {
+        self.request_count += 1;
+        self.duplicates += request.duplicates;
+        self.violation_count += request.violations.len() as u64;
+        let room = KEPT_VIOLATIONS - self.violations.len();
+        self.violations.extend(request.violations.iter().take(room).cloned());
+        if self.requests.len() >= self.keep_requests.max(1) {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(request);
+        let newest = self.requests.len() - 1;
+        &self.requests[newest]
+    }
+}
+
+/// The values stay readable for tests; printing them does not show them.
+fn hide_secrets(mut headers: HeaderMap) -> HeaderMap {
+    for (name, value) in &mut headers {
+        value.set_sensitive(name == AUTHORIZATION);
+    }
+    headers
+}
