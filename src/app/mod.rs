@@ -2,8 +2,8 @@
 //!
 //! Everything that runs belongs to one [`App`]; nothing here knows an API of dockerd or a line of an exposition.
 
-mod process;
 pub mod plugin;
+mod process;
 pub mod run;
 mod self_metrics;
 mod signals;
@@ -128,8 +128,7 @@ impl App {
             warn!(limit = ?CLOSE_LIMIT, "the disk did not take the rest of the queue in time");
         }
         let names = config.endpoints.iter().map(|endpoint| endpoint.name.clone());
-        let ledgers: Vec<_> =
-            names.enumerate().map(|(number, name)| (name, queue.ledger(number))).collect();
+        let ledgers: Vec<_> = names.enumerate().map(|(number, name)| (name, queue.ledger(number))).collect();
         say_what_is_left(&ledgers);
         Ok(ledgers)
     }
@@ -159,7 +158,11 @@ fn self_exposition(
 async fn drain(senders: &[(String, Sender)], queue: &Queue, limit: Duration) {
     let pending: u64 = (0..senders.len()).map(|number| queue.ledger(number).pending).sum();
     if pending > 0 {
-        info!(samples = pending, ?limit, "shutting down: delivering what is queued to the endpoints that answer");
+        info!(
+            samples = pending,
+            ?limit,
+            "shutting down: delivering what is queued to the endpoints that answer"
+        );
     }
     let all = async {
         for (_, sender) in senders {

@@ -64,19 +64,34 @@ impl SelfMetrics {
             .family("docker_remote_write_build_info", Kind::Gauge, "Version of docker-remote-write")
             .sample(&labels, 1);
         let help = "Start of the process, seconds since the epoch";
-        exposition.single("docker_remote_write_start_time_seconds", Kind::Gauge, help, seconds(self.start_ms));
+        exposition.single(
+            "docker_remote_write_start_time_seconds",
+            Kind::Gauge,
+            help,
+            seconds(self.start_ms),
+        );
     }
 
     fn write_scrape(&self, exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_>]) {
         let collector = self.collector.snapshot();
         let help = "StartMetrics calls of the engine";
-        exposition.single("docker_remote_write_engine_starts_total", Kind::Counter, help, collector.engine_starts);
+        exposition.single(
+            "docker_remote_write_engine_starts_total",
+            Kind::Counter,
+            help,
+            collector.engine_starts,
+        );
         exposition
             .family("docker_remote_write_scrapes_total", Kind::Counter, "Scrapes of the target by result")
             .sample(&[("result", "success")], collector.scrapes_succeeded)
             .sample(&[("result", "failure")], collector.scrapes_failed);
         let help = "Ticks that passed without a scrape";
-        exposition.single("docker_remote_write_scrapes_missed_total", Kind::Counter, help, collector.ticks_missed);
+        exposition.single(
+            "docker_remote_write_scrapes_missed_total",
+            Kind::Counter,
+            help,
+            collector.ticks_missed,
+        );
         let help = "Uncompressed bytes of the last exposition";
         exposition.single("docker_remote_write_scrape_body_bytes", Kind::Gauge, help, collector.body_bytes);
         let help = "SCRAPE_SAMPLE_LIMIT; 0 is no limit";
@@ -86,9 +101,18 @@ impl SelfMetrics {
         let scraped = appended + collector.discarded();
         exposition.single("docker_remote_write_samples_scraped_total", Kind::Counter, help, scraped);
         let help = "Staleness markers among the samples scraped";
-        exposition.single("docker_remote_write_staleness_markers_total", Kind::Counter, help, collector.markers);
+        exposition.single(
+            "docker_remote_write_staleness_markers_total",
+            Kind::Counter,
+            help,
+            collector.markers,
+        );
         exposition
-            .family("docker_remote_write_samples_discarded_total", Kind::Counter, "Samples discarded, by cause")
+            .family(
+                "docker_remote_write_samples_discarded_total",
+                Kind::Counter,
+                "Samples discarded, by cause",
+            )
             .sample(&[("cause", "duplicate")], collector.discarded_duplicate)
             .sample(&[("cause", "out_of_order")], collector.discarded_out_of_order)
             .sample(&[("cause", "too_far_ahead")], collector.discarded_too_far_ahead);
@@ -97,12 +121,14 @@ impl SelfMetrics {
     fn write_ledger(&self, exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_>], stats: &Stats) {
         let discarded = self.collector.snapshot().discarded();
         let help = "Samples that were pending when the process started";
-        let mut family = exposition.family("docker_remote_write_samples_recovered_total", Kind::Counter, help);
+        let mut family =
+            exposition.family("docker_remote_write_samples_recovered_total", Kind::Counter, help);
         for endpoint in endpoints {
             family.sample(&[("endpoint", endpoint.name)], endpoint.ledger.recovered);
         }
         let help = "Samples that the endpoint has taken";
-        let mut family = exposition.family("docker_remote_write_samples_delivered_total", Kind::Counter, help);
+        let mut family =
+            exposition.family("docker_remote_write_samples_delivered_total", Kind::Counter, help);
         for endpoint in endpoints {
             family.sample(&[("endpoint", endpoint.name)], endpoint.ledger.delivered);
         }
@@ -140,7 +166,12 @@ impl SelfMetrics {
             .sample(&[("result", "truncated")], lines.lines_truncated)
             .sample(&[("result", "suppressed")], lines.lines_suppressed);
         let help = "Log lines that stdout did not take";
-        exposition.single("docker_remote_write_log_write_errors_total", Kind::Counter, help, lines.write_errors);
+        exposition.single(
+            "docker_remote_write_log_write_errors_total",
+            Kind::Counter,
+            help,
+            lines.write_errors,
+        );
     }
 }
 
@@ -163,8 +194,7 @@ fn write_requests(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_
         family.sample(&[("endpoint", endpoint.name)], endpoint.remote.sent_bytes);
     }
     let help = "Time of one attempt, seconds";
-    let mut family =
-        exposition.family("docker_remote_write_request_duration_seconds", Kind::Histogram, help);
+    let mut family = exposition.family("docker_remote_write_request_duration_seconds", Kind::Histogram, help);
     for endpoint in endpoints {
         let duration = &endpoint.remote.duration;
         for (count, bound) in duration.buckets.iter().zip(DURATION_BUCKETS) {
@@ -176,8 +206,7 @@ fn write_requests(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_
             .part("_count", &[("endpoint", endpoint.name)], duration.count);
     }
     let help = "Queued records that could not be decoded; their samples count as rejected";
-    let mut family =
-        exposition.family("docker_remote_write_undecodable_records_total", Kind::Counter, help);
+    let mut family = exposition.family("docker_remote_write_undecodable_records_total", Kind::Counter, help);
     for endpoint in endpoints {
         family.sample(&[("endpoint", endpoint.name)], endpoint.remote.undecodable_records);
     }

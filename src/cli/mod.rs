@@ -25,20 +25,28 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Face {
     /// Serve dockerd's MetricsCollector API (the plugin's entrypoint, and the default)
-    #[command(after_help = "Example, without dockerd:\n  REMOTE_WRITE_URL=http://127.0.0.1:9090/api/v1/write QUEUE_DIR=/tmp/queue docker-remote-write plugin --socket /tmp/plugin.sock\n  curl --unix-socket /tmp/plugin.sock -X POST http://plugin/MetricsCollector.StartMetrics")]
+    #[command(
+        after_help = "Example, without dockerd:\n  REMOTE_WRITE_URL=http://127.0.0.1:9090/api/v1/write QUEUE_DIR=/tmp/queue docker-remote-write plugin --socket /tmp/plugin.sock\n  curl --unix-socket /tmp/plugin.sock -X POST http://plugin/MetricsCollector.StartMetrics"
+    )]
     Plugin {
         /// Where dockerd calls
         #[arg(long, value_name = "PATH", default_value = plugin::SOCKET_PATH)]
         socket: PathBuf,
     },
     /// Forward without the plugin API, from start to SIGTERM (systemd, containers, metrics-addr hosts)
-    #[command(after_help = "Example:\n  SCRAPE_URL=http://127.0.0.1:9323/metrics REMOTE_WRITE_URL=http://127.0.0.1:9090/api/v1/write QUEUE_DIR=/var/lib/docker-remote-write docker-remote-write run")]
+    #[command(
+        after_help = "Example:\n  SCRAPE_URL=http://127.0.0.1:9323/metrics REMOTE_WRITE_URL=http://127.0.0.1:9090/api/v1/write QUEUE_DIR=/var/lib/docker-remote-write docker-remote-write run"
+    )]
     Run,
     /// Show the main job on embedded parts, with an outage in the middle; exits 1 if a sample is lost, doubled, out of order or changed
-    #[command(after_help = "Example:\n  docker-remote-write demo\n  docker-remote-write demo --engine    (as root, on a host with Docker)")]
+    #[command(
+        after_help = "Example:\n  docker-remote-write demo\n  docker-remote-write demo --engine    (as root, on a host with Docker)"
+    )]
     Demo(demo::Args),
     /// Receive remote-write requests, check them against the specification and print them
-    #[command(after_help = "Example:\n  docker-remote-write receive --listen 127.0.0.1:9201 --samples\n  then point any sender at http://127.0.0.1:9201/api/v1/write")]
+    #[command(
+        after_help = "Example:\n  docker-remote-write receive --listen 127.0.0.1:9201 --samples\n  then point any sender at http://127.0.0.1:9201/api/v1/write"
+    )]
     Receive(receiver::command::Args),
     /// Print the table of all settings
     #[command(after_help = "Example:\n  docker-remote-write settings | less")]

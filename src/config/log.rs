@@ -14,12 +14,8 @@ pub fn log_from_env(env: &impl Strings) -> LogConfig {
 
 /// `None` only beside a problem.
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<LogConfig> {
-    let levels = [
-        ("debug", Level::Debug),
-        ("info", Level::Info),
-        ("warn", Level::Warn),
-        ("error", Level::Error),
-    ];
+    let levels =
+        [("debug", Level::Debug), ("info", Level::Info), ("warn", Level::Warn), ("error", Level::Error)];
     let level = reader.choice("LOG_LEVEL", &levels, &[]);
     let formats = [("logfmt", Format::Logfmt), ("json", Format::Json)];
     let format = reader.choice("LOG_FORMAT", &formats, &[]);

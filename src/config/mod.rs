@@ -88,10 +88,7 @@ impl Config {
     /// The collector's part.
     #[must_use]
     pub fn collector(&self) -> collector::Config {
-        collector::Config {
-            scrape: self.scrape.clone(),
-            stale_markers_on_stop: self.stale_markers_on_stop,
-        }
+        collector::Config { scrape: self.scrape.clone(), stale_markers_on_stop: self.stale_markers_on_stop }
     }
 
     fn load(mode: Mode, env: &dyn Strings, hostname: &str) -> Result<Loaded, Problems> {

@@ -9,9 +9,12 @@ mod episode;
 mod files;
 mod metrics;
 mod outcome;
+mod report;
 mod request;
+mod sender;
 mod text;
 mod tls;
+mod worker;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +25,7 @@ pub use client::{SetupError, check};
 pub use files::FileError;
 pub use metrics::{Code, DURATION_BUCKETS, EndpointMetrics, Histogram, Snapshot};
 pub use outcome::{Failure, Outcome, Reason};
+pub use sender::{Sender, Tuning, spawn, spawn_with};
 pub use tls::{TlsError, install_crypto_provider};
 
 /// One endpoint, as the settings describe it.

@@ -1,4 +1,4 @@
 //! Our own counters and logs. A leaf: it knows no other room.
 
-pub mod log;
 pub mod exposition;
+pub mod log;

@@ -1,0 +1,127 @@
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::episode::{Episode, Sum, Tally};
+use super::outcome::{Reason, advice};
+use super::text::rounded;
+
+/// The log lines of one endpoint: few of them, however much goes wrong.
+#[derive(Debug)]
+pub(super) struct Report {
+    endpoint: String,
+    /// As it may be shown.
+    url: String,
+    trouble: Episode,
+    /// The trouble is wrong settings.
+    held: bool,
+    unreadable: Episode,
+    rejected: Tally,
+    expired: Tally,
+}
+
+impl Report {
+    pub(super) fn new(endpoint: String, url: String) -> Self {
+        Self {
+            endpoint,
+            url,
+            trouble: Episode::default(),
+            held: false,
+            unreadable: Episode::default(),
+            rejected: Tally::default(),
+            expired: Tally::default(),
+        }
+    }
+
+    pub(super) fn started(&self, pending: u64) {
+        info!(endpoint = %self.endpoint, url = %self.url, pending, "sending to this endpoint");
+    }
+
+    pub(super) fn retrying(&mut self, reason: Reason, said: &str, pending: u64, wait: Duration) {
+        self.held = false;
+        let Some(line) = self.trouble.failed(false) else { return };
+        let (lasted, retry_in) = (rounded(line.lasted), rounded(wait));
+        warn!(endpoint = %self.endpoint, url = %self.url, %reason, said, attempts = line.failures, ?lasted, pending, ?retry_in, "cannot deliver; the samples stay queued and are sent again");
+    }
+
+    /// `location` is where a redirect points, as it may be shown.
+    pub(super) fn held(
+        &mut self,
+        status: u16,
+        location: Option<&str>,
+        said: &str,
+        pending: u64,
+        wait: Duration,
+    ) {
+        let worse = !self.held;
+        self.held = true;
+        let Some(line) = self.trouble.failed(worse) else { return };
+        let probe_in = rounded(wait);
+        error!(endpoint = %self.endpoint, url = %self.url, status, location, said, check = advice(status), attempts = line.failures, pending, ?probe_in, "endpoint held: its settings look wrong; nothing is dropped, the oldest request is tried again from time to time");
+    }
+
+    /// A request was answered for: whatever was wrong is over.
+    pub(super) fn answered(&mut self, pending: u64) {
+        self.held = false;
+        if let Some(line) = self.trouble.over() {
+            let lasted = rounded(line.lasted);
+            info!(endpoint = %self.endpoint, url = %self.url, attempts = line.failures, ?lasted, pending, "the endpoint answers again; what is pending follows");
+        }
+        let (rejected, expired) = (self.rejected.due(), self.expired.due());
+        self.losses(rejected, expired);
+    }
+
+    pub(super) fn rejected(&mut self, status: u16, said: &str, samples: u64) {
+        if let Some(sum) = self.rejected.add(samples) {
+            self.say_rejected(sum, Some((status, said)));
+        }
+    }
+
+    pub(super) fn expired(&mut self, samples: u64) {
+        if let Some(sum) = self.expired.add(samples) {
+            self.say_expired(sum);
+        }
+    }
+
+    pub(super) fn undecodable(&self, sequence: u64, samples: u64, problem: &dyn std::error::Error) {
+        error!(endpoint = %self.endpoint, sequence, samples, %problem, "a queued record cannot be decoded; its samples are dropped and counted as rejected");
+    }
+
+    pub(super) fn unreadable(&mut self, sequence: u64, error: &dyn std::error::Error, wait: Duration) {
+        let Some(line) = self.unreadable.failed(false) else { return };
+        let retry_in = rounded(wait);
+        error!(endpoint = %self.endpoint, sequence, %error, attempts = line.failures, ?retry_in, "cannot read the queue; nothing is skipped, the same record is read again");
+    }
+
+    /// The queue was read. Returns whether it could not be before.
+    pub(super) fn readable(&mut self) -> bool {
+        let Some(line) = self.unreadable.over() else { return false };
+        let lasted = rounded(line.lasted);
+        info!(endpoint = %self.endpoint, attempts = line.failures, ?lasted, "the queue can be read again");
+        true
+    }
+
+    /// The last lines: what was lost and not said yet.
+    pub(super) fn finish(&mut self) {
+        let (rejected, expired) = (self.rejected.rest(), self.expired.rest());
+        self.losses(rejected, expired);
+    }
+
+    fn losses(&self, rejected: Option<Sum>, expired: Option<Sum>) {
+        if let Some(sum) = rejected {
+            self.say_rejected(sum, None);
+        }
+        if let Some(sum) = expired {
+            self.say_expired(sum);
+        }
+    }
+
+    fn say_rejected(&self, Sum { times, samples }: Sum, last: Option<(u16, &str)>) {
+        let (status, said) = last.unzip();
+        warn!(endpoint = %self.endpoint, url = %self.url, status, said, requests = times, samples, "the endpoint refuses these samples for good; they are dropped and counted as rejected");
+    }
+
+    fn say_expired(&self, Sum { times, samples }: Sum) {
+        warn!(endpoint = %self.endpoint, records = times, samples, "older than REMOTE_WRITE_SAMPLE_AGE_LIMIT; dropped and counted as expired");
+    }
+}

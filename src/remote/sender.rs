@@ -1,0 +1,79 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Config;
+use super::client::warn_about;
+use super::metrics::EndpointMetrics;
+use super::worker::{Answers, Worker};
+use crate::queue::Queue;
+
+/// Times that are no settings; tests shorten them.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// How long a held endpoint waits for its first probe.
+    pub min_hold: Duration,
+    /// How long it waits at most; the waits in between double.
+    pub max_hold: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { min_hold: Duration::from_secs(60), max_hold: Duration::from_secs(600) }
+    }
+}
+
+/// The sender of one endpoint, from outside. Dropping it does not stop the task; its cancellation token does.
+pub struct Sender {
+    /// Ends soon after the cancellation; a request in flight is given up, its samples stay in the queue.
+    pub task: JoinHandle<()>,
+    /// The endpoint's counters.
+    pub metrics: Arc<EndpointMetrics>,
+    answers: watch::Receiver<Answers>,
+    queue: Queue,
+    endpoint: usize,
+}
+
+impl Sender {
+    /// Waits until everything queued has been answered for, or waiting makes no sense: the last finished request failed, or
+    /// the endpoint is held, or the task has ended. The caller sets the deadline.
+    pub async fn drained(&self) {
+        let mut answers = self.answers.clone();
+        loop {
+            let now = *answers.borrow_and_update();
+            if now == Answers::No || self.queue.ledger(self.endpoint).pending == 0 {
+                return;
+            }
+            if answers.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Starts the sender of one endpoint on the current runtime. `endpoint` is its index in the queue; `cancel` ends it.
+#[must_use]
+pub fn spawn(config: Config, endpoint: usize, queue: Queue, cancel: CancellationToken) -> Sender {
+    spawn_with(config, endpoint, queue, cancel, Tuning::default())
+}
+
+/// [`spawn`] with other times.
+#[must_use]
+pub fn spawn_with(
+    config: Config,
+    endpoint: usize,
+    queue: Queue,
+    cancel: CancellationToken,
+    tuning: Tuning,
+) -> Sender {
+    warn_about(&config);
+    let metrics = Arc::new(EndpointMetrics::default());
+    let (answers_seen, answers) = watch::channel(Answers::Unknown);
+    let worker =
+        Worker::new(Arc::new(config), endpoint, queue.clone(), Arc::clone(&metrics), answers_seen, tuning);
+    let task = tokio::spawn(worker.run(cancel));
+    Sender { task, metrics, answers, queue, endpoint }
+}
