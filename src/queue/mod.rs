@@ -1,10 +1,84 @@
 //! The durable queue: one bounded memory ring in front of segment files, one cursor for each endpoint. Bytes only.
 //!
-//! Owns all file I/O behind one thread. Knows nothing of what a record's payload means.
+//! Owns the records between their append and the moment when every endpoint has settled them, and all file I/O, behind one
+//! thread. Hands on records, positions, and the ledger. Never knows what a payload means, who produces it, or who sends it.
+//!
+//! # On disk
+//! Everything is in `QUEUE_DIR`; integers are little-endian; each CRC is crc32 (IEEE) of the bytes named.
+//!
+//! ```text
+//! lock                            flock'ed for as long as a process uses the directory
+//! segment-<20 digits>             records; no record in it has a smaller sequence than its name, none a larger one
+//!                                 than the next segment's name
+//!   0   8  "drwq-seg"
+//!   8   4  version = 1
+//!  12   4  CRC of bytes 0..12
+//!  16      records, one after another:
+//!            0   4  magic ff 52 57 72
+//!            4   4  length of the payload in bytes
+//!            8   8  sequence
+//!           16   4  samples
+//!           20   4  of which are staleness markers
+//!           24   8  smallest timestamp, ms since the epoch
+//!           32   8  largest timestamp
+//!           40   4  CRC of the payload
+//!           44   4  CRC of bytes 0..44
+//!           48      payload
+//! cursor-<endpoint>               1,024 bytes: two slots, at 0 and at 512, written in turn
+//!            0   4  "drwc"
+//!            4   4  version = 1
+//!            8   8  generation: the valid slot with the larger one counts
+//!           16   8  sequence  } the next sample to be sent
+//!           24   4  entry     }
+//!           28   4  CRC of bytes 0..28
+//! ```
+//!
+//! The header has a CRC of its own, so that a record with a damaged payload still tells how many samples were lost and where
+//! the next record begins. Where a header is damaged, recovery looks for the next magic with a fitting CRC.
+//!
+//! # Rules
+//! - `append` only touches memory. The thread writes what is in the ring in order and confirms it; confirmed records may
+//!   leave the ring (they are on disk), unconfirmed ones are dropped, oldest first, only when the ring is full of them.
+//!   A record that every endpoint took before its turn came is never written.
+//! - A failing or frozen disk is tried again at the next append and every 5 s. Meanwhile everything else works in memory.
+//! - Segments are rolled at 1 MiB or an eighth of the byte cap, whichever is smaller. The oldest goes when every cursor is
+//!   past it, or when the next record would exceed the cap.
+//! - Cursors are written as soon as they move and synced, with the segments, every 5 s: a kill repeats at most what was
+//!   settled within the last write, a power loss at most 5 s of it.
+//! - Sequences are never used twice: the next one is past every record, every segment's name and every cursor.
+//! - Each endpoint's [`Ledger`] closes whenever the lock is free.
+//!
+//! # Files of this room
+//! `handle` is the door; `book` (with `index`, `ring`, `shelf`, `account`, `health`) holds the rules as plain memory; `desk` is the
+//! lock and the bell; `worker` (with `segment`, `cursor`) is the thread; `recovery` and `format` read what is there.
 
 use std::path::PathBuf;
 
 use bytes::Bytes;
+
+mod account;
+mod book;
+mod cursor;
+mod desk;
+mod error;
+mod files;
+mod format;
+mod handle;
+mod health;
+mod index;
+mod notice;
+mod recovery;
+mod ring;
+mod segment;
+mod shelf;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use error::{OpenError, ReadError};
+pub use handle::Queue;
+pub use stats::{Damage, EndpointStats, Faults, RemovedEndpoint, Stats};
 
 /// Where records live.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,175 @@
+//! Where everybody meets: the book under one lock, and the bell of the queue's thread.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+
+use super::book::Book;
+use super::health::Work;
+use super::{Position, ReadError, Record};
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    /// From append to disk, before it is called a stall.
+    pub(super) stall: Duration,
+    /// Between two tries of what failed.
+    pub(super) retry: Duration,
+    /// Between two syncs.
+    pub(super) sync: Duration,
+    /// How long a record may answer EIO before it is skipped as damaged.
+    pub(super) unreadable: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let five = Duration::from_secs(5);
+        Self { stall: five, retry: five, sync: five, unreadable: Duration::from_secs(30) }
+    }
+}
+
+/// What the queue's thread does next.
+pub(super) enum Task {
+    Cursors(Vec<(usize, Position)>),
+    Write(Record),
+    Read(ReadRequest),
+    Remove(Vec<u64>),
+    Sync,
+    /// Nothing is left to be done, and the queue is being closed.
+    Finish,
+    /// Everybody has gone.
+    Abandon,
+}
+
+/// A record that is not in memory is wanted.
+pub(super) struct ReadRequest {
+    pub(super) from: u64,
+    pub(super) reply: oneshot::Sender<Result<Option<Record>, ReadError>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Running,
+    /// The last writes, then [`Phase::Closed`].
+    Closing,
+    /// All handles are gone without a close: the thread leaves everything as a kill would.
+    Abandoned,
+    /// There is no thread (any more).
+    Closed,
+}
+
+/// What the lock guards.
+pub(super) struct Desk {
+    pub(super) book: Book,
+    pub(super) reads: VecDeque<ReadRequest>,
+    pub(super) phase: Phase,
+    /// Written by the thread when it has written something.
+    pub(super) sync_at: Option<Instant>,
+    retired: bool,
+}
+
+pub(super) struct Shared {
+    /// A std mutex, because nobody awaits or touches a file inside.
+    desk: Mutex<Desk>,
+    bell: Condvar,
+    /// One past the newest sequence.
+    pub(super) end: watch::Sender<u64>,
+    /// Turns true when the thread has ended.
+    pub(super) closed: watch::Sender<bool>,
+    pub(super) timing: Timing,
+}
+
+impl Shared {
+    pub(super) fn new(book: Book, timing: Timing) -> Self {
+        let end = watch::Sender::new(book.end());
+        let desk =
+            Desk { book, reads: VecDeque::new(), phase: Phase::Running, sync_at: None, retired: false };
+        Self { desk: Mutex::new(desk), bell: Condvar::new(), end, closed: watch::Sender::new(false), timing }
+    }
+
+    /// The desk stays usable whatever happened to another thread: each method of the book leaves it consistent.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on the book, then says what it has to say, and wakes the thread if there is something to do for it.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> T {
+        let mut desk = self.lock();
+        let result = work(&mut desk);
+        let notices = desk.book.take_notices();
+        drop(desk);
+        self.bell.notify_one();
+        notices.iter().for_each(super::notice::Notice::say);
+        result
+    }
+
+    /// Wakes the queue's thread.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits for the next thing to do.
+    pub(super) fn next_task(&self) -> Task {
+        let mut desk = self.lock();
+        loop {
+            let now = Instant::now();
+            if let Some(task) = desk.pick(now) {
+                return task;
+            }
+            desk = match desk.wake_at(now) {
+                Some(at) => {
+                    let wait = self.bell.wait_timeout(desk, at.saturating_duration_since(now));
+                    wait.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.bell.wait(desk).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+impl Desk {
+    /// Cursors first: they are what keeps a kill from repeating requests. Then new records, then those who wait for old
+    /// ones.
+    fn pick(&mut self, now: Instant) -> Option<Task> {
+        let closing = match self.phase {
+            Phase::Running => false,
+            Phase::Closing => true,
+            Phase::Abandoned | Phase::Closed => return Some(Task::Abandon),
+        };
+        let ready = |work| self.book.health.ready(work, now);
+        if ready(Work::Cursor) && self.book.has_dirty_cursor() {
+            return Some(Task::Cursors(self.book.dirty_cursors()));
+        }
+        if ready(Work::Record)
+            && let Some(record) = self.book.next_waiting()
+        {
+            return Some(Task::Write(record.clone()));
+        }
+        if let Some(request) = self.reads.pop_front() {
+            return Some(Task::Read(request));
+        }
+        if ready(Work::Removal) && self.book.shelf.has_doomed() {
+            return Some(Task::Remove(self.book.shelf.take_doomed()));
+        }
+        let due = self.sync_at.is_some_and(|at| closing || now >= at);
+        if due && ready(Work::Sync) {
+            return Some(Task::Sync);
+        }
+        if !closing {
+            return None;
+        }
+        if !self.retired {
+            self.retired = true;
+            self.book.retire();
+            return self.pick(now);
+        }
+        Some(Task::Finish)
+    }
+
+    fn wake_at(&self, now: Instant) -> Option<Instant> {
+        let sync = self.sync_at.filter(|at| *at > now);
+        sync.into_iter().chain(self.book.health.next_retry(now)).min()
+    }
+}

@@ -1,0 +1,152 @@
+//! The newest records, in memory. Those that wait for the disk are always its last part.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::Record;
+
+/// What a record costs beside its payload, roughly: the slot, its index entry, the allocation's own header.
+const OVERHEAD: u64 = 128;
+
+#[derive(Debug)]
+struct Slot {
+    record: Record,
+    since: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Ring {
+    slots: VecDeque<Slot>,
+    bytes: u64,
+    waiting_bytes: u64,
+    /// Records before this sequence need no write: they are on disk, or gone.
+    written: u64,
+    /// Records before this sequence have been looked at by [`Ring::newly_stalled`] and counted.
+    stalled: u64,
+}
+
+/// What left the ring.
+pub(super) enum Evicted {
+    /// It is on disk, and is read from there if it is still needed.
+    OnDisk,
+    /// It was nowhere else.
+    Waiting(Record),
+}
+
+impl Ring {
+    pub(super) fn new(next: u64) -> Self {
+        Self { slots: VecDeque::new(), bytes: 0, waiting_bytes: 0, written: next, stalled: next }
+    }
+
+    pub(super) fn push(&mut self, record: Record, since: Instant) {
+        self.bytes += cost(&record);
+        self.waiting_bytes += cost(&record);
+        self.slots.push_back(Slot { record, since });
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of the records that are nowhere but here.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.slots.len() - self.first_waiting()
+    }
+
+    pub(super) fn get(&self, sequence: u64) -> Option<&Record> {
+        let slot = self.slots.get(self.at(sequence))?;
+        (slot.record.sequence == sequence).then_some(&slot.record)
+    }
+
+    /// The oldest record that is not on disk.
+    pub(super) fn next_waiting(&self) -> Option<&Record> {
+        Some(&self.slots.get(self.first_waiting())?.record)
+    }
+
+    /// The record is on disk, and so is everything before it.
+    pub(super) fn confirm(&mut self, sequence: u64) {
+        let (from, to) = (self.first_waiting(), self.at(sequence + 1));
+        self.waiting_bytes -=
+            self.slots.range(from..to.max(from)).map(|slot| cost(&slot.record)).sum::<u64>();
+        self.written = self.written.max(sequence + 1);
+    }
+
+    /// Takes the oldest record out, if the ring holds more than `cap` bytes. The newest record always stays: a ring that
+    /// is smaller than one record must still pass it on.
+    pub(super) fn evict(&mut self, cap: u64) -> Option<Evicted> {
+        if self.bytes <= cap || self.slots.len() <= 1 {
+            return None;
+        }
+        let waiting = self.first_waiting() == 0;
+        let record = self.pop()?;
+        Some(if waiting { Evicted::Waiting(record) } else { Evicted::OnDisk })
+    }
+
+    pub(super) fn remove(&mut self, sequence: u64) {
+        let at = self.at(sequence);
+        if self.get(sequence).is_none() {
+            return;
+        }
+        let waiting = at >= self.first_waiting();
+        if let Some(slot) = self.slots.remove(at) {
+            self.bytes -= cost(&slot.record);
+            self.waiting_bytes -= if waiting { cost(&slot.record) } else { 0 };
+        }
+    }
+
+    /// Forgets everything before `sequence`.
+    pub(super) fn forget_before(&mut self, sequence: u64) {
+        while self.slots.front().is_some_and(|slot| slot.record.sequence < sequence) {
+            self.pop();
+        }
+        if self.slots.capacity() > 64 && self.slots.len() < self.slots.capacity() / 4 {
+            self.slots.shrink_to(self.slots.len() * 2);
+        }
+    }
+
+    /// Sequences of all records that wait for the disk.
+    pub(super) fn all_waiting(&self) -> Vec<u64> {
+        self.slots.range(self.first_waiting()..).map(|slot| slot.record.sequence).collect()
+    }
+
+    /// How many records have waited for `limit` since they came and were not reported before.
+    pub(super) fn newly_stalled(&mut self, now: Instant, limit: Duration) -> u64 {
+        let from = self.at(self.written.max(self.stalled));
+        let mut count = 0;
+        for slot in self.slots.range(from..) {
+            if now.saturating_duration_since(slot.since) < limit {
+                break;
+            }
+            self.stalled = slot.record.sequence + 1;
+            count += 1;
+        }
+        count
+    }
+
+    fn pop(&mut self) -> Option<Record> {
+        let waiting = self.first_waiting() == 0;
+        let record = self.slots.pop_front()?.record;
+        self.bytes -= cost(&record);
+        if waiting {
+            self.waiting_bytes -= cost(&record);
+        }
+        Some(record)
+    }
+
+    fn first_waiting(&self) -> usize {
+        self.at(self.written)
+    }
+
+    fn at(&self, sequence: u64) -> usize {
+        self.slots.partition_point(|slot| slot.record.sequence < sequence)
+    }
+}
+
+fn cost(record: &Record) -> u64 {
+    record.payload.len() as u64 + OVERHEAD
+}

@@ -1,0 +1,292 @@
+//! The queue's thread: the only one that touches a file after the queue has been opened. It may hang for ever in a
+//! frozen file system; nobody else does.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::book::{Confirmed, Find};
+use super::cursor::CursorFile;
+use super::desk::{Phase, ReadRequest, Shared, Task};
+use super::files::{Files, Handle, Mode};
+use super::format::{self, RECORD_HEADER, SEGMENT_HEADER};
+use super::health::{Fault, Work};
+use super::index::Entry;
+use super::segment::{self, Writer};
+use super::{Position, ReadError, Record};
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    files: Box<dyn Files>,
+    writer: Writer,
+    cursors: Vec<CursorFile>,
+    /// Of `QUEUE_MAX_DISK_BYTES`: a record above it never fits.
+    max_disk_bytes: u64,
+    /// The segment that was read last.
+    reading: Option<(u64, Box<dyn Handle>)>,
+    /// The record that answered EIO, and since when.
+    unreadable: Option<(u64, Instant)>,
+    /// Files were created or removed since the last sync.
+    directory_changed: bool,
+}
+
+enum Unreadable {
+    /// Not there, or not what was written: it never comes back.
+    Damaged,
+    Io(io::Error),
+}
+
+/// Says that the thread has ended, however it ended, so that nobody waits for it.
+struct Farewell(Arc<Shared>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.with(|desk| {
+            desk.phase = Phase::Closed;
+            desk.reads.clear();
+        });
+        self.0.closed.send_replace(true);
+    }
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        files: Box<dyn Files>,
+        writer: Writer,
+        cursors: Vec<CursorFile>,
+        max_disk_bytes: u64,
+    ) -> Self {
+        Self {
+            shared,
+            files,
+            writer,
+            cursors,
+            max_disk_bytes,
+            reading: None,
+            unreadable: None,
+            directory_changed: false,
+        }
+    }
+
+    /// Runs until the queue is closed or abandoned. The directory's lock is released before the end is told.
+    pub(super) fn run(self) {
+        let _farewell = Farewell(Arc::clone(&self.shared));
+        let mut worker = self;
+        loop {
+            match worker.shared.next_task() {
+                Task::Cursors(dirty) => worker.write_cursors(&dirty),
+                Task::Write(record) => worker.write(&record),
+                Task::Read(request) => worker.read(request),
+                Task::Remove(segments) => worker.remove(&segments),
+                Task::Sync => worker.sync(),
+                Task::Finish => {
+                    worker.writer.finish();
+                    worker.shared.with(|desk| desk.book.close());
+                    return;
+                }
+                Task::Abandon => return,
+            }
+        }
+    }
+
+    fn write(&mut self, record: &Record) {
+        let framed = segment::framed(record);
+        let needed = framed + SEGMENT_HEADER as u64;
+        if needed > self.max_disk_bytes {
+            return self.shared.with(|desk| desk.book.too_large(record.sequence, framed));
+        }
+        let current = self.writer.current();
+        let (dropped, doomed) = self.shared.with(|desk| {
+            let book = &mut desk.book;
+            book.make_room(needed);
+            let removable = book.health.ready(Work::Removal, Instant::now());
+            let doomed = if removable { book.shelf.take_doomed() } else { Vec::new() };
+            (current.is_some_and(|first| !book.shelf.contains(first)), doomed)
+        });
+        if dropped {
+            self.writer.forget_current();
+        }
+        // Before the write, so that the files never exceed the cap.
+        if !doomed.is_empty() {
+            self.remove(&doomed);
+        }
+        match self.put(record) {
+            Ok(offset) => {
+                let now = Instant::now();
+                let confirmed = self.shared.with(|desk| desk.book.confirm(record.sequence, offset, now));
+                match confirmed {
+                    Confirmed::Kept => self.writer.keep(record),
+                    Confirmed::Gone => {}
+                }
+                self.schedule_sync();
+            }
+            Err(error) => self.failed(Work::Record, &error),
+        }
+    }
+
+    fn put(&mut self, record: &Record) -> io::Result<u32> {
+        if let Some(first) = self.writer.prepare(&*self.files, record)? {
+            self.directory_changed = true;
+            self.shared.with(|desk| desk.book.segment_made(first));
+        }
+        self.writer.write(record)
+    }
+
+    fn write_cursors(&mut self, dirty: &[(usize, Position)]) {
+        let mut failure = None;
+        for (endpoint, position) in dirty {
+            let Some(cursor) = self.cursors.get_mut(*endpoint) else { continue };
+            match cursor.write(&*self.files, *position) {
+                Ok(()) => self.shared.with(|desk| desk.book.persisted(*endpoint, *position)),
+                Err(error) => failure = Some(error),
+            }
+        }
+        self.schedule_sync();
+        match failure {
+            Some(error) => self.failed(Work::Cursor, &error),
+            None => self.worked(Work::Cursor),
+        }
+    }
+
+    fn remove(&mut self, segments: &[u64]) {
+        let mut failure = None;
+        let mut left = Vec::new();
+        for first in segments {
+            self.reading = self.reading.take().filter(|(reading, _)| reading != first);
+            match self.files.remove(&segment::file_name(*first)) {
+                Ok(()) => self.directory_changed = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    failure = Some(error);
+                    left.push(*first);
+                }
+            }
+        }
+        match failure {
+            Some(error) => {
+                self.shared.with(|desk| desk.book.shelf.still_doomed(left));
+                self.failed(Work::Removal, &error);
+            }
+            None => {
+                self.worked(Work::Removal);
+                // There may be space now for what a full disk has refused.
+                self.shared.with(|desk| desk.book.health.wake(Work::Record));
+            }
+        }
+    }
+
+    fn sync(&mut self) {
+        let synced = self.sync_all();
+        let retry = Instant::now() + self.shared.timing.sync;
+        self.shared.with(|desk| desk.sync_at = synced.is_err().then_some(retry));
+        match synced {
+            Ok(()) => self.worked(Work::Sync),
+            Err(error) => self.failed(Work::Sync, &error),
+        }
+    }
+
+    /// Records before cursors: a cursor that survives a power loss must not stand behind records that do not.
+    fn sync_all(&mut self) -> io::Result<()> {
+        self.writer.sync()?;
+        for cursor in &mut self.cursors {
+            cursor.sync()?;
+        }
+        if self.directory_changed {
+            self.files.sync()?;
+            self.directory_changed = false;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, request: ReadRequest) {
+        if request.reply.is_closed() {
+            return;
+        }
+        let answer = loop {
+            let found = self.shared.with(|desk| desk.book.find(request.from));
+            let (entry, segment) = match found {
+                Find::Memory(record) => break Ok(Some(record)),
+                Find::Nothing => break Ok(None),
+                Find::Disk { entry, segment } => (entry, segment),
+            };
+            match self.load(entry, segment) {
+                Ok(record) => {
+                    self.unreadable = None;
+                    break Ok(Some(record));
+                }
+                Err(Unreadable::Io(source)) if !self.is_hopeless(entry.sequence, &source) => {
+                    let path = self.files.path(&segment::file_name(segment));
+                    break Err(ReadError::Io { sequence: entry.sequence, path, source });
+                }
+                Err(Unreadable::Damaged | Unreadable::Io(_)) => {
+                    self.shared.with(|desk| desk.book.damaged(entry.sequence));
+                }
+            }
+        };
+        // The reader may have gone meanwhile; the record is still in the queue.
+        let _ = request.reply.send(answer);
+    }
+
+    fn load(&mut self, entry: Entry, segment: u64) -> Result<Record, Unreadable> {
+        let file = match self.reading.take() {
+            Some((reading, file)) if reading == segment => file,
+            _ => self.files.open(&segment::file_name(segment), Mode::Read).map_err(unreadable)?,
+        };
+        let mut bytes = vec![0; RECORD_HEADER + entry.length as usize];
+        file.read_exact_at(&mut bytes, u64::from(entry.offset)).map_err(unreadable)?;
+        self.reading = Some((segment, file));
+        let header = format::read_record_header(&bytes).ok_or(Unreadable::Damaged)?;
+        let payload = Bytes::from(bytes).slice(RECORD_HEADER..);
+        if header.sequence != entry.sequence || !header.fits(&payload) {
+            return Err(Unreadable::Damaged);
+        }
+        Ok(Record { sequence: entry.sequence, meta: header.meta, payload })
+    }
+
+    /// A bad sector answers EIO for ever and must not hold back what comes after it; other errors pass.
+    fn is_hopeless(&mut self, sequence: u64, error: &io::Error) -> bool {
+        if Fault::of(error) != Fault::Io {
+            return false;
+        }
+        let now = Instant::now();
+        let since = match self.unreadable {
+            Some((unreadable, since)) if unreadable == sequence => since,
+            _ => now,
+        };
+        self.unreadable = Some((sequence, since));
+        now.saturating_duration_since(since) >= self.shared.timing.unreadable
+    }
+
+    fn schedule_sync(&self) {
+        let at = Instant::now() + self.shared.timing.sync;
+        self.shared.with(|desk| {
+            desk.sync_at.get_or_insert(at);
+        });
+    }
+
+    fn worked(&self, work: Work) {
+        let now = Instant::now();
+        self.shared.with(|desk| {
+            let notice = desk.book.health.worked(work, now);
+            desk.book.note(notice);
+        });
+    }
+
+    fn failed(&self, work: Work, error: &io::Error) {
+        let (now, retry) = (Instant::now(), self.shared.timing.retry);
+        self.shared.with(|desk| {
+            let notice = desk.book.health.failed(work, error, now, retry);
+            desk.book.note(notice);
+        });
+    }
+}
+
+fn unreadable(error: io::Error) -> Unreadable {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => Unreadable::Damaged,
+        _ => Unreadable::Io(error),
+    }
+}
