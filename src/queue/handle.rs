@@ -29,17 +29,12 @@ struct Owner {
     shared: Arc<Shared>,
 }
 
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").finish_non_exhaustive()
-    }
-}
-
 impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.with(|desk| match desk.phase {
-            Phase::Running | Phase::Closing => desk.phase = Phase::Abandoned,
-            Phase::Abandoned | Phase::Closed => {}
+            Phase::Running => desk.phase = Phase::Abandoned,
+            // A close that nobody waits for any more still does what it can.
+            Phase::Closing | Phase::Abandoned | Phase::Closed => {}
         });
     }
 }
