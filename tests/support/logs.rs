@@ -1,7 +1,7 @@
 //! Collects the log lines of one test: all of its fields, as text.
 
 use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
@@ -15,8 +15,16 @@ pub(crate) struct Logs {
     _guard: DefaultGuard,
 }
 
+/// While there is only one subscriber, tracing asks the thread that comes by a callsite first whether anyone wants its lines,
+/// and remembers the answer; a thread without a subscriber says no for all. So there is always one, and it listens to nothing.
+static LISTENER: Once = Once::new();
+
 /// Collects what this thread logs from now on.
 pub(crate) fn collect() -> Logs {
+    LISTENER.call_once(|| {
+        // An error means that there is one already.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    });
     let lines = Arc::new(Mutex::new(Vec::new()));
     let subscriber = tracing_subscriber::registry().with(Collector(Arc::clone(&lines)));
     Logs { lines, _guard: tracing::subscriber::set_default(subscriber) }
