@@ -6,6 +6,8 @@
 
 /// Rooms import downward, files stay small.
 mod architecture;
+/// Start and Stop, scrapes of a socket, bad targets.
+mod collector;
 /// Both manifests, the README and the table of settings say the same.
 mod manifests;
 /// What goes to an endpoint, what its answers do, what is said about it.
