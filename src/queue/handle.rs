@@ -29,12 +29,6 @@ struct Owner {
     shared: Arc<Shared>,
 }
 
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").finish_non_exhaustive()
-    }
-}
-
 impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.with(|desk| match desk.phase {
@@ -93,13 +87,18 @@ impl Queue {
     pub fn append(&self, meta: RecordMeta, payload: Bytes) -> u64 {
         let now = Instant::now();
         let shared = &self.owner.shared;
-        shared.with(|desk| {
+        let sequence = shared.with(|desk| {
             let sequence = desk.book.append(meta, payload, now);
             desk.book.look_for_stalls(now, shared.timing.stall);
-            // Under the lock, so that the number never goes back.
-            shared.end.send_replace(desk.book.end());
             sequence
-        })
+        });
+        // Outside the lock, where a reader that holds on to the old number would hold up everybody; so it must not go back.
+        shared.end.send_if_modified(|end| {
+            let newer = *end <= sequence;
+            *end = (*end).max(sequence + 1);
+            newer
+        });
+        sequence
     }
 
     /// One past the newest sequence; changes at each append.

@@ -169,7 +169,7 @@ impl Worker {
                 Next::Probe(delay) => self.wait_for_probe(delay).await,
             }
             resend += 1;
-            match Some(batch) {
+            match self.still_wanted(batch) {
                 Some(rest) => batch = rest,
                 None => return,
             }

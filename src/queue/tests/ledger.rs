@@ -266,7 +266,8 @@ proptest! {
             home.max_memory_bytes = memory;
             match step {
                 Step::Append(samples) => {
-                    let sequence = queue.append(meta(samples), payload(*queue.end().borrow(), 300));
+                    let end = *queue.end().borrow();
+                    let sequence = queue.append(meta(samples), payload(end, 300));
                     prop_assert_eq!(sequence + 1, *queue.end().borrow());
                     appended += u64::from(samples);
                     written(&queue);

@@ -1,0 +1,139 @@
+//! `ls src` is the architecture: a room imports only from rooms below it, and files stay small.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Room, and the rooms it may import from. A new line here is a decision: say why in docs/architecture.md.
+const ROOMS: [(&str, &[&str]); 16] = [
+    ("main", &["cli"]),
+    ("cli", &["app", "config", "demo", "plugin", "receiver"]),
+    ("demo", &["app", "config", "collector", "model", "plugin", "queue", "receiver", "telemetry", "wire"]),
+    ("app", &["config", "plugin", "collector", "remote", "queue", "scrape", "telemetry", "model"]),
+    ("config", &["collector", "remote", "scrape", "queue", "telemetry", "model"]),
+    ("plugin", &["collector"]),
+    ("collector", &["scrape", "wire", "queue", "model"]),
+    ("remote", &["wire", "queue", "model", "telemetry"]),
+    ("receiver", &["wire", "model", "telemetry"]),
+    ("scrape", &["exposition", "model"]),
+    ("exposition", &["model"]),
+    ("wire", &["proto", "model"]),
+    ("queue", &[]),
+    ("telemetry", &["model"]),
+    ("model", &[]),
+    ("proto", &[]),
+];
+
+/// Lines of code before a file's tests; longer ones are to be looked at: a missing noun?
+const MAX_LINES: usize = 450;
+
+fn source_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(source_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn room_of(file: &Path) -> String {
+    let inside = file.strip_prefix(src()).unwrap();
+    inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+fn is_test(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs")
+}
+
+/// The code of a file without its comments and its test module.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Rooms that a file names, as `crate::room` or inside `crate::{...}`.
+fn imports(code: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut rooms = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => {
+                let mut depth = 0;
+                let mut start = true;
+                for (at, character) in group.char_indices() {
+                    if start && character.is_alphabetic() {
+                        rooms.push(word(&group[at..]));
+                        start = false;
+                    }
+                    match character {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => start = true,
+                        _ => {}
+                    }
+                }
+            }
+            None => rooms.push(word(rest)),
+        }
+    }
+    rooms
+}
+
+#[test]
+fn imports_point_downward() {
+    let mut wrong = Vec::new();
+    for file in source_files(&src()) {
+        let room = room_of(&file);
+        if room == "lib" || is_test(&file) {
+            continue;
+        }
+        let (_, allowed) = ROOMS.iter().find(|(name, _)| *name == room).unwrap_or_else(|| {
+            panic!("{} is a room that docs/architecture.md does not know", file.display())
+        });
+        for import in imports(&code(&file)) {
+            if import != room && !allowed.contains(&import.as_str()) {
+                wrong.push(format!("{} imports {import}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_rooms_form_no_circle() {
+    for (number, (room, allowed)) in ROOMS.iter().enumerate() {
+        for import in *allowed {
+            let below = ROOMS.iter().position(|(name, _)| name == import);
+            assert!(below > Some(number), "{room} may import {import}, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn files_stay_small() {
+    let long: Vec<_> = source_files(&src())
+        .into_iter()
+        .filter(|file| !is_test(file))
+        .map(|file| {
+            (fs::read_to_string(&file).unwrap().split("#[cfg(test)]").next().unwrap().lines().count(), file)
+        })
+        .filter(|(lines, _)| *lines > MAX_LINES)
+        .collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn a_group_of_imports_is_read_whole() {
+    assert_eq!(imports("use crate::{queue, remote::{self, Sender}, scrape};"), ["queue", "remote", "scrape"]);
+    assert_eq!(imports("use crate::model::{Labels, now_ms};"), ["model"]);
+}
