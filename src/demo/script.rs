@@ -153,6 +153,7 @@ impl<W: Write> Play<'_, W> {
         self.drained().await?;
         self.view.phase("the queue is empty again");
         self.scrapes(AFTERWARDS).await?;
+        self.caught_up().await;
 
         let reply = dockerd.stop_metrics().await?;
         self.view.phase(&format!(
@@ -183,6 +184,18 @@ impl<W: Write> Play<'_, W> {
         let limit = WHOLE.saturating_sub(self.start.elapsed());
         let done = self.show(async move { tokio::time::timeout(limit, empty).await.is_ok() }).await;
         if done { Ok(()) } else { Err(DemoError::Late("the emptying of the queue")) }
+    }
+
+    /// Waits until the newest scrape is with the receiver. A scrape in flight when StopMetrics comes leaves no trace (the last scrape takes
+    /// its place), and nobody could tell it from a lost one.
+    async fn caught_up(&mut self) {
+        let (engine, receiver) = (self.engine.clone(), self.receiver.clone());
+        let up = target().synthetic("up");
+        let all = async move {
+            receiver.wait_until(|state| state.store.get(&up).len() >= engine.scrapes(), A_SCRAPE).await
+        };
+        // Where it stays away the comparison will say so.
+        let _ = self.show(all).await;
     }
 
     /// Redraws while something is waited for.

@@ -98,7 +98,8 @@ fn verdict(text: &mut String, report: &Report) {
         text.push_str(line);
         text.push('\n');
     };
-    line(&format!("FAILED: {} differences", grouped(report.difference_count)));
+    let plural = if report.difference_count == 1 { "" } else { "s" };
+    line(&format!("FAILED: {} difference{plural}", grouped(report.difference_count)));
     for difference in &report.differences {
         line(&format!("  {difference}"));
     }

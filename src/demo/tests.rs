@@ -160,6 +160,7 @@ fn every_break_is_noticed_and_counted_as_what_it_is() {
             Break::Reorder => report.out_of_order,
         };
         assert!(counted > 0, "{how:?} {report:?}");
+        assert!(report.arrived < report.expected || how == Break::Double, "{how:?} {report:?}");
     }
 }
 
