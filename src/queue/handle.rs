@@ -29,6 +29,12 @@ struct Owner {
     shared: Arc<Shared>,
 }
 
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}
+
 impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.with(|desk| match desk.phase {
