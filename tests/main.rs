@@ -10,3 +10,7 @@ mod architecture;
 mod collector;
 /// Both manifests, the README and the table of settings say the same.
 mod manifests;
+/// What goes to an endpoint, what its answers do, what is said about it.
+mod remote;
+/// Stand-ins for the other side of a connection.
+mod support;
