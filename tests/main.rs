@@ -8,6 +8,8 @@
 mod architecture;
 /// Start and Stop, scrapes of a socket, bad targets.
 mod collector;
+/// The faces `demo` and `receive` of the real binary.
+mod demo;
 /// Both manifests, the README and the table of settings say the same.
 mod manifests;
 /// The real binary: faces, exit codes, what it survives.

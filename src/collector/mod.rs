@@ -188,6 +188,7 @@ impl Collector {
     async fn stop(&mut self, commands: &mut Commands) -> State {
         self.last_tick = None;
         let started = Instant::now();
+        let timestamp = now_ms();
         let fetched = tokio::select! {
             biased;
             _ = commands.wanted.wait_for(|command| command.wanted == Wanted::Running) => {
@@ -199,7 +200,7 @@ impl Collector {
         match fetched {
             Ok(Ok(())) => {
                 let bytes = self.body.len() as u64;
-                match self.target.last_scrape(&self.body, now_ms(), started) {
+                match self.target.last_scrape(&self.body, timestamp, started) {
                     Ok(report) => self.note(&report, bytes),
                     Err(error) => info!(%error, "the last scrape is discarded"),
                 }
@@ -209,7 +210,7 @@ impl Collector {
                 info!(limit = ?LAST_SCRAPE_LIMIT, "the last scrape is discarded: no complete answer in time")
             }
         }
-        self.scrape_own(now_ms(), started);
+        self.scrape_own(timestamp, started);
         let markers = if self.stale_markers_on_stop { self.end_all() } else { 0 };
         info!(
             staleness_markers = markers,

@@ -39,14 +39,17 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("cannot start: {error}")),
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let interrupted = interrupted();
         tokio::select! {
             biased;
             () = interrupted => failed("interrupted"),
             code = demo(args) => code,
         }
-    })
+    });
+    // Interrupted while the program was ending: nobody waits for its threads.
+    runtime.shutdown_background();
+    code
 }
 
 async fn demo(args: &Args) -> ExitCode {

@@ -1,6 +1,5 @@
 //! Breaks the pipe on purpose, between the sender and the receiver, so that a test can demand that the demo notices.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -55,12 +54,6 @@ struct State {
     compressor: Compressor,
 }
 
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("how", &self.how).field("seen", &self.seen).finish_non_exhaustive()
-    }
-}
-
 impl State {
     fn pass(&mut self, body: Bytes) -> Bytes {
         // What cannot be decoded is for the receiver to judge.
@@ -73,7 +66,7 @@ impl State {
         let named =
             |name: &str| (0..message.timeseries.len()).filter(ours).find(|at| label(METRIC_NAME, name, *at));
         let Some(up) = named("up") else { return body };
-        let flipped = named("process_resident_memory_bytes").unwrap_or(up);
+        let chosen = named("process_resident_memory_bytes").unwrap_or(up);
         if self.victim.is_none() {
             self.seen += 1;
             if self.seen == VICTIM {
@@ -86,7 +79,7 @@ impl State {
         match self.how {
             Break::DropRecord if victim => message.timeseries.clear(),
             Break::FlipValue if victim => {
-                for sample in message.timeseries[flipped].samples.iter_mut().take(1) {
+                for sample in message.timeseries[chosen].samples.iter_mut().take(1) {
                     sample.value = f64::from_bits(sample.value.to_bits() ^ 1);
                 }
             }
@@ -96,7 +89,7 @@ impl State {
             }
             Break::Reorder if victim => {
                 let mut late = message.clone();
-                late.timeseries = vec![message.timeseries.remove(up)];
+                late.timeseries = vec![message.timeseries.remove(chosen)];
                 self.held = Some(late.encode_to_vec());
             }
             Break::Double if after => {
