@@ -17,13 +17,10 @@ pub(crate) use http::post_like_dockerd;
 pub(crate) use plugin::{Manifest, Plugin};
 pub(crate) use process::Process;
 pub(crate) use receiver::{Kind, Receiver};
-pub(crate) use series::{assert_ledger_closes, assert_no_gaps};
+pub(crate) use series::{assert_ledger_closes, assert_no_gaps, phase};
 
 /// Long enough for anything here on two busy cores; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The interval all scenarios scrape at: the shortest that the settings allow.
-pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Asks again every 50 ms until there is an answer.
 ///
@@ -46,10 +43,9 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(elapsed.as_millis()).expect("ms since 1970 fit 63 bits")
 }
 
-/// Waits until the middle of a scrape interval, so that what follows does not cut a running scrape in two. `on_grid`: any scrape's timestamp.
-pub(crate) fn between_scrapes(on_grid: i64) {
-    let phase = (now_ms() - on_grid).rem_euclid(1000);
-    let wait = (400 - phase).rem_euclid(1000);
+/// Waits until the middle of a scrape interval, so that what follows does not cut a running scrape in two. `phase`: where in the interval scrapes lie.
+pub(crate) fn between_scrapes(phase: i64) {
+    let wait = (phase + 400 - now_ms()).rem_euclid(1000);
     std::thread::sleep(Duration::from_millis(u64::try_from(wait).expect("rem_euclid is not negative")));
 }
 
