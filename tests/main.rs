@@ -1,6 +1,16 @@
 //! Themes of the integration tests: everything that needs nothing but this crate and loopback.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in test functions; their helpers are no less tests"
+)]
 
 /// Rooms import downward, files stay small.
 mod architecture;
+/// Start and Stop, scrapes of a socket, bad targets.
+mod collector;
 /// Both manifests, the README and the table of settings say the same.
 mod manifests;
+/// What goes to an endpoint, what its answers do, what is said about it.
+mod remote;
+/// Stand-ins for the other side of a connection.
+mod support;

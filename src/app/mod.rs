@@ -117,7 +117,7 @@ impl App {
 
         // The collector is polled here, not spawned: it ends with `shutdown`, and nothing outlives this function.
         collector.run(commands, shutdown).await;
-        drain(&senders, &queue, config.shutdown_drain_timeout).await;
+        drain(&senders, &queue, &config).await;
         sending.cancel();
         for (endpoint, sender) in senders {
             if tokio::time::timeout(SENDERS_END_LIMIT, sender.task).await.is_err() {
@@ -154,19 +154,20 @@ fn self_exposition(
     SelfExposition { labels, write: Box::new(move |text| shown.write(text)) }
 }
 
-/// Waits until every endpoint that answers has everything, at most `limit`. Nothing depends on it but memory queues and impatience.
-async fn drain(senders: &[(String, Sender)], queue: &Queue, limit: Duration) {
+/// Waits until every endpoint that answers has everything, at most `SHUTDOWN_DRAIN_TIMEOUT`. What is on disk outlives us, so an endpoint
+/// that has not answered yet is waited for only if the queue is in memory.
+async fn drain(senders: &[(String, Sender)], queue: &Queue, config: &Config) {
+    let limit = config.shutdown_drain_timeout;
+    let last_chance = config.queue.storage == Storage::Memory;
     let pending: u64 = (0..senders.len()).map(|number| queue.ledger(number).pending).sum();
     if pending > 0 {
-        info!(
-            samples = pending,
-            ?limit,
-            "shutting down: delivering what is queued to the endpoints that answer"
-        );
+        info!(samples = pending, ?limit, "delivering what is queued to the endpoints that answer");
     }
     let all = async {
         for (_, sender) in senders {
-            sender.drained().await;
+            if last_chance || sender.has_finished_a_request() {
+                sender.drained().await;
+            }
         }
     };
     if tokio::time::timeout(limit, all).await.is_err() {

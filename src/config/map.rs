@@ -24,7 +24,7 @@ pub(super) enum MapError {
     #[error("entry {0} has the key of entry {1}")]
     Duplicate(usize, usize),
     /// Not JSON or YAML, or not a flat map of texts.
-    #[error("is no JSON or YAML map: line {line}, column {column}: {reason}")]
+    #[error("no JSON or YAML map: line {line}, column {column}: {reason}")]
     Document {
         /// 1-based.
         line: u64,
@@ -121,7 +121,9 @@ fn reason(error: &serde_saphyr::Error) -> &'static str {
         Error::MultipleDocuments { .. } => "a second document begins",
         Error::Unexpected { .. }
         | Error::SerdeInvalidType { .. }
-        | Error::TaggedScalarCannotDeserializeIntoString { .. } => "only `key: text` pairs may stand here",
+        | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
+            "only `key: text` pairs may stand here (quote text that begins with { or [)"
+        }
         Error::UnknownAnchor { .. } => "unknown anchor (quote text that begins with `*`)",
         // Not ours to list: the enum is open. Broken syntax is what remains.
         _ => "syntax error (quote text that contains any of {}[],:#&*!|>'\"%@)",

@@ -36,10 +36,15 @@ fn series(labels: &Labels, at: i64, value: f64) -> Vec<u8> {
 
 /// What a right pipe would send: one request for each scrape, and one for the end.
 fn requests(served: &[Served]) -> Vec<Bytes> {
+    let times: Vec<i64> = (0..served.len() as i64).map(|n| NOW + 1000 * n).collect();
+    requests_at(served, &times)
+}
+
+/// The same for scrapes that started at these times.
+fn requests_at(served: &[Served], times: &[i64]) -> Vec<Bytes> {
     let mut requests = Vec::new();
     let mut last = BTreeSet::new();
-    for (n, served) in served.iter().enumerate() {
-        let at = NOW + 1000 * n as i64;
+    for (n, (served, &at)) in served.iter().zip(times).enumerate() {
         let samples = served.text.as_deref().map_or_else(Vec::new, |text| read(text, &target()).unwrap());
         let now: BTreeSet<Labels> = samples.iter().map(|(labels, _)| labels.clone()).collect();
         let mut body = Vec::new();
@@ -58,7 +63,7 @@ fn requests(served: &[Served]) -> Vec<Bytes> {
         requests.push(hand::body(&body).into());
         last = now;
     }
-    let end = NOW + 1000 * served.len() as i64;
+    let end = times[times.len() - 1] + 1000;
     let synthetic = SYNTHETIC.map(|name| target().synthetic(name));
     let body: Vec<_> =
         last.iter().chain(&synthetic).map(|labels| series(labels, end, stale_marker())).collect();
@@ -98,6 +103,19 @@ fn a_whole_pipe_is_clean_and_every_sample_is_counted() {
     let last = read(served[SCRAPES - 1].text.as_deref().unwrap(), &target()).unwrap().len() as u64;
     assert_eq!(report.markers, 1 + last + 5);
     assert_eq!(report.requests, SCRAPES as u64 + 1);
+}
+
+#[test]
+fn a_scrape_that_starts_2_ms_after_another_was_served_is_told_apart() {
+    let mut served = served();
+    let receiver = Receiver::new(Options::default());
+    // The last regular scrape and the one of StopMetrics: 1 ms to reach the engine each.
+    served.truncate(2);
+    served[0].at = NOW + 999;
+    served[1].at = NOW + 1002;
+    deliver(&receiver, &requests_at(&served, &[NOW + 998, NOW + 1001]));
+    let report = report(&served, &receiver);
+    assert!(report.is_clean(), "{:?}", report.differences);
 }
 
 #[test]
@@ -142,6 +160,7 @@ fn every_break_is_noticed_and_counted_as_what_it_is() {
             Break::Reorder => report.out_of_order,
         };
         assert!(counted > 0, "{how:?} {report:?}");
+        assert!(report.arrived < report.expected || how == Break::Double, "{how:?} {report:?}");
     }
 }
 

@@ -1,6 +1,5 @@
 //! The queue as pure memory: what is where, who has taken what, what is counted as what. No I/O, no clock, no lock.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -11,21 +10,11 @@ use super::health::{Health, Work};
 use super::index::{Entry, Index};
 use super::notice::Notice;
 use super::ring::{Evicted, Ring};
+use super::shelf::{Segment, Shelf};
 use super::{
     Config, Damage, EndpointStats, Fate, Ledger, Position, Record, RecordMeta, RemovedEndpoint, Stats,
 };
 use super::{Storage, format};
-
-/// A segment file, named after `first`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
-    /// No record in it has a smaller sequence.
-    pub(super) first: u64,
-    /// The largest sequence in it; one less than `first` while it is empty.
-    pub(super) last: u64,
-    /// Of the file, as far as it is confirmed.
-    pub(super) bytes: u64,
-}
 
 /// Where a record is.
 #[derive(Clone, Debug)]
@@ -69,7 +58,7 @@ pub(super) struct Opening {
 pub(super) struct Book {
     index: Index,
     ring: Ring,
-    segments: VecDeque<Segment>,
+    pub(super) shelf: Shelf,
     accounts: Vec<Account>,
     next: u64,
     durable: bool,
@@ -77,7 +66,6 @@ pub(super) struct Book {
     max_memory_bytes: u64,
     closed: bool,
     pub(super) health: Health,
-    doomed: Vec<u64>,
     notices: Vec<Notice>,
     /// The ring is full of waiting records: what each endpoint has lost since, and how many records went.
     memory_full: Option<(Vec<u64>, u64)>,
@@ -99,7 +87,7 @@ impl Book {
         let mut book = Self {
             index,
             ring: Ring::new(opening.next),
-            segments: opening.segments.into(),
+            shelf: Shelf::new(opening.segments),
             accounts: opening.accounts,
             next: opening.next,
             durable,
@@ -107,7 +95,6 @@ impl Book {
             max_memory_bytes: config.max_memory_bytes,
             closed: false,
             health: Health::default(),
-            doomed: Vec::new(),
             notices: Vec::new(),
             memory_full: None,
             appended_records: 0,
@@ -191,15 +178,15 @@ impl Book {
         let Some(entry) = self.index.first_from(from) else { return Find::Nothing };
         match self.ring.get(entry.sequence) {
             Some(record) => Find::Memory(record.clone()),
-            None => Find::Disk { entry: *entry, segment: self.segment_of(entry.sequence) },
+            None => Find::Disk { entry: *entry, segment: self.shelf.segment_of(entry.sequence) },
         }
     }
 
     pub(super) fn stats(&self) -> Stats {
         Stats {
-            disk_bytes: self.segments.iter().map(|segment| segment.bytes).sum(),
+            disk_bytes: self.shelf.bytes(),
             disk_capacity_bytes: if self.durable { self.max_disk_bytes } else { 0 },
-            segments: self.segments.len() as u64,
+            segments: self.shelf.len() as u64,
             memory_bytes: self.ring.bytes(),
             memory_capacity_bytes: self.max_memory_bytes,
             records: self.index.len() as u64,
@@ -252,11 +239,8 @@ impl Book {
 
     /// Drops the oldest segments until `bytes` more fit below the cap.
     pub(super) fn make_room(&mut self, bytes: u64) {
-        let mut used: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
-        while used + bytes > self.max_disk_bytes {
-            let Some(segment) = self.segments.pop_front() else { break };
-            used -= segment.bytes;
-            self.doomed.push(segment.first);
+        while self.shelf.bytes() + bytes > self.max_disk_bytes {
+            let Some(segment) = self.shelf.drop_oldest() else { break };
             let before: Vec<u64> = self.accounts.iter().map(|account| account.ledger.overflowed).collect();
             while let Some(sequence) = self.index.first_from(0).map(|entry| entry.sequence)
                 && sequence <= segment.last
@@ -274,18 +258,9 @@ impl Book {
         }
     }
 
-    pub(super) fn has_segment(&self, first: u64) -> bool {
-        self.segments.iter().any(|segment| segment.first == first)
-    }
-
     /// A new segment file exists, with its file header in it.
     pub(super) fn segment_made(&mut self, first: u64) {
-        // Made a second time when the first try to fill it left bytes that could not be cut off.
-        if self.has_segment(first) {
-            return;
-        }
-        let bytes = format::SEGMENT_HEADER as u64;
-        self.segments.push_back(Segment { first, last: first.saturating_sub(1), bytes });
+        self.shelf.add(first);
         self.prune();
     }
 
@@ -293,12 +268,12 @@ impl Book {
     pub(super) fn confirm(&mut self, sequence: u64, offset: u32, now: Instant) -> Confirmed {
         let notice = self.health.worked(Work::Record, now);
         self.note(notice);
-        let (Some(entry), Some(segment)) = (self.index.get_mut(sequence), self.segments.back_mut()) else {
+        let Some(entry) = self.index.get_mut(sequence) else { return Confirmed::Gone };
+        let end = u64::from(offset) + format::RECORD_HEADER as u64 + u64::from(entry.length);
+        if !self.shelf.grow(sequence, end) {
             return Confirmed::Gone;
-        };
+        }
         entry.offset = offset;
-        segment.last = sequence;
-        segment.bytes = u64::from(offset) + format::RECORD_HEADER as u64 + u64::from(entry.length);
         self.ring.confirm(sequence);
         self.relieve();
         Confirmed::Kept
@@ -340,25 +315,11 @@ impl Book {
         }
     }
 
-    pub(super) fn has_doomed(&self) -> bool {
-        !self.doomed.is_empty()
-    }
-
-    /// Segments whose files are to be removed.
-    pub(super) fn take_doomed(&mut self) -> Vec<u64> {
-        mem::take(&mut self.doomed)
-    }
-
-    /// They could not be removed; asked again later.
-    pub(super) fn still_doomed(&mut self, segments: Vec<u64>) {
-        self.doomed.extend(segments);
-    }
-
     /// At the end, when everything is taken and the cursors are safe: the newest segment may go too, so that a renamed
     /// endpoint, which starts at the oldest record, repeats nothing.
     pub(super) fn retire(&mut self) {
         if self.index.len() == 0 {
-            self.doomed.extend(self.segments.drain(..).map(|segment| segment.first));
+            while self.shelf.drop_oldest().is_some() {}
         }
     }
 
@@ -445,22 +406,11 @@ impl Book {
         }
     }
 
-    /// Forgets what every endpoint has taken. The newest segment stays, because it is being written.
+    /// Forgets what every endpoint has taken.
     fn prune(&mut self) {
         let floor = self.accounts.iter().map(|account| account.cursor.sequence).min().unwrap_or(self.next);
         self.index.forget_before(floor);
         self.ring.forget_before(floor);
-        while self.segments.len() > 1
-            && let Some(front) = self.segments.front()
-            && front.last < floor
-        {
-            self.doomed.push(front.first);
-            self.segments.pop_front();
-        }
-    }
-
-    fn segment_of(&self, sequence: u64) -> u64 {
-        let behind = self.segments.partition_point(|segment| segment.first <= sequence);
-        behind.checked_sub(1).and_then(|at| self.segments.get(at)).map_or(0, |segment| segment.first)
+        self.shelf.prune(floor);
     }
 }

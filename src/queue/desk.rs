@@ -150,8 +150,8 @@ impl Desk {
         if let Some(request) = self.reads.pop_front() {
             return Some(Task::Read(request));
         }
-        if ready(Work::Removal) && self.book.has_doomed() {
-            return Some(Task::Remove(self.book.take_doomed()));
+        if ready(Work::Removal) && self.book.shelf.has_doomed() {
+            return Some(Task::Remove(self.book.shelf.take_doomed()));
         }
         let due = self.sync_at.is_some_and(|at| closing || now >= at);
         if due && ready(Work::Sync) {

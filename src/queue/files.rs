@@ -70,7 +70,7 @@ impl Directory {
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
                     return Err(OpenError::Locked { path: lock_path, waited: patience });
                 }
-                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
             }
         }
     }

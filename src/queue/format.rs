@@ -53,6 +53,8 @@ pub(super) struct Found {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Scan {
     pub(super) records: Vec<Found>,
+    /// One past the largest sequence that an intact header claims, of damaged records too: it must not be used again here.
+    pub(super) next: u64,
     /// Where the next record may be appended: behind the last whole record.
     pub(super) end: usize,
     /// Bytes behind `end`: a record that was not written to its end, or one whose header is gone.
@@ -179,6 +181,7 @@ pub(super) fn scan(bytes: &[u8], allowed: Range<u64>) -> Scan {
             },
         }
     }
+    found.next = allowed.start;
     found
 }
 

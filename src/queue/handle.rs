@@ -38,8 +38,9 @@ impl std::fmt::Debug for Queue {
 impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.with(|desk| match desk.phase {
-            Phase::Running | Phase::Closing => desk.phase = Phase::Abandoned,
-            Phase::Abandoned | Phase::Closed => {}
+            Phase::Running => desk.phase = Phase::Abandoned,
+            // A close that nobody waits for any more still does what it can.
+            Phase::Closing | Phase::Abandoned | Phase::Closed => {}
         });
     }
 }
@@ -93,13 +94,18 @@ impl Queue {
     pub fn append(&self, meta: RecordMeta, payload: Bytes) -> u64 {
         let now = Instant::now();
         let shared = &self.owner.shared;
-        shared.with(|desk| {
+        let sequence = shared.with(|desk| {
             let sequence = desk.book.append(meta, payload, now);
             desk.book.look_for_stalls(now, shared.timing.stall);
-            // Under the lock, so that the number never goes back.
-            shared.end.send_replace(desk.book.end());
             sequence
-        })
+        });
+        // Outside the lock, where a reader that holds on to the old number would hold up everybody; so it must not go back.
+        shared.end.send_if_modified(|end| {
+            let newer = *end <= sequence;
+            *end = (*end).max(sequence + 1);
+            newer
+        });
+        sequence
     }
 
     /// One past the newest sequence; changes at each append.

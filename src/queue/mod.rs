@@ -49,7 +49,7 @@
 //! - Each endpoint's [`Ledger`] closes whenever the lock is free.
 //!
 //! # Files of this room
-//! `handle` is the door; `book` (with `index`, `ring`, `account`, `health`) holds the rules as plain memory; `desk` is the
+//! `handle` is the door; `book` (with `index`, `ring`, `shelf`, `account`, `health`) holds the rules as plain memory; `desk` is the
 //! lock and the bell; `worker` (with `segment`, `cursor`) is the thread; `recovery` and `format` read what is there.
 
 use std::path::PathBuf;
@@ -70,6 +70,7 @@ mod notice;
 mod recovery;
 mod ring;
 mod segment;
+mod shelf;
 mod stats;
 #[cfg(test)]
 mod tests;

@@ -5,16 +5,19 @@ use std::io;
 use tracing::{error, info, warn};
 
 use super::account::Account;
-use super::book::{Opening, Segment};
+use super::book::Opening;
 use super::cursor::CursorFile;
 use super::files::{Files, LOCK, Mode};
 use super::format::{self, FileHeader, Scan};
 use super::index::{Entry, Index};
 use super::segment::{SEQUENCE_CEILING, file_name, first_of};
+use super::shelf::Segment;
 use super::{Damage, Position, RemovedEndpoint, cursor};
 
 /// Larger than any segment that this program writes (1 MiB and one record); what is larger was not written by it.
 const MAX_FILE_BYTES: u64 = 64 << 20;
+/// More numbers than a segment can use: those of one that cannot be read stay its own.
+const MAX_RECORDS: u64 = MAX_FILE_BYTES / format::RECORD_HEADER as u64;
 /// Sequence 0 is kept free, so that the default position is before everything.
 const FIRST_SEQUENCE: u64 = 1;
 
@@ -46,7 +49,7 @@ pub(super) fn recover(files: &dyn Files, endpoints: &[String]) -> io::Result<Rec
         opening.next = opening.next.max(first + 1);
         resume = None;
         match inspect(files, first, end, &mut opening.damage) {
-            Inspected::LeftAlone => {}
+            Inspected::LeftAlone => opening.next = opening.next.max(first + MAX_RECORDS),
             Inspected::Ours { segment, entries, appendable } => {
                 opening.next = opening.next.max(segment.last + 1);
                 resume = appendable.then_some((segment.first, segment.bytes));
@@ -67,7 +70,7 @@ fn inspect(files: &dyn Files, first: u64, end: u64, damage: &mut Damage) -> Insp
     let bytes = match read_whole(files, &name) {
         Ok(bytes) => bytes,
         Err(error) => {
-            error!(path = %path.display(), error = %error, "cannot read a segment; it is left alone and tried again at the next start");
+            error!(path = %path.display(), error = %error, "cannot read a segment; it is left alone, and its records are passed over");
             damage.unreadable_segments += 1;
             return Inspected::LeftAlone;
         }
@@ -90,8 +93,7 @@ fn inspect(files: &dyn Files, first: u64, end: u64, damage: &mut Damage) -> Insp
     }
     let clean = scan.torn_bytes == 0 || cut_tail(files, &name, &scan, damage);
     let entries: Vec<Entry> = scan.records.iter().filter_map(entry).collect();
-    let last = entries.last().map_or(first.saturating_sub(1), |entry| entry.sequence);
-    let segment = Segment { first, last, bytes: scan.end as u64 };
+    let segment = Segment { first, last: scan.next.saturating_sub(1), bytes: scan.end as u64 };
     Inspected::Ours { segment, entries, appendable: clean && header == FileHeader::Current }
 }
 

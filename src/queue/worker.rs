@@ -99,12 +99,19 @@ impl Worker {
             return self.shared.with(|desk| desk.book.too_large(record.sequence, framed));
         }
         let current = self.writer.current();
-        let dropped = self.shared.with(|desk| {
-            desk.book.make_room(needed);
-            current.is_some_and(|first| !desk.book.has_segment(first))
+        let (dropped, doomed) = self.shared.with(|desk| {
+            let book = &mut desk.book;
+            book.make_room(needed);
+            let removable = book.health.ready(Work::Removal, Instant::now());
+            let doomed = if removable { book.shelf.take_doomed() } else { Vec::new() };
+            (current.is_some_and(|first| !book.shelf.contains(first)), doomed)
         });
         if dropped {
             self.writer.forget_current();
+        }
+        // Before the write, so that the files never exceed the cap.
+        if !doomed.is_empty() {
+            self.remove(&doomed);
         }
         match self.put(record) {
             Ok(offset) => {
@@ -160,10 +167,14 @@ impl Worker {
         }
         match failure {
             Some(error) => {
-                self.shared.with(|desk| desk.book.still_doomed(left));
+                self.shared.with(|desk| desk.book.shelf.still_doomed(left));
                 self.failed(Work::Removal, &error);
             }
-            None => self.worked(Work::Removal),
+            None => {
+                self.worked(Work::Removal);
+                // There may be space now for what a full disk has refused.
+                self.shared.with(|desk| desk.book.health.wake(Work::Record));
+            }
         }
     }
 

@@ -71,6 +71,8 @@ pub struct State {
     pub requests: VecDeque<Request>,
     /// Requests ever.
     pub request_count: u64,
+    /// Requests ever that were answered 2xx.
+    pub accepted_count: u64,
     /// The first violations (at most 1000).
     pub violations: Vec<Violation>,
     /// Violations ever.
@@ -98,6 +100,7 @@ impl State {
             store: Store::new(keep_samples),
             requests: VecDeque::new(),
             request_count: 0,
+            accepted_count: 0,
             violations: Vec::new(),
             violation_count: 0,
             duplicates: 0,
@@ -177,6 +180,7 @@ impl State {
 
     fn log(&mut self, request: Request) -> &Request {
         self.request_count += 1;
+        self.accepted_count += u64::from(matches!(request.answered, Answered::Status(200..=299)));
         self.duplicates += request.duplicates;
         self.violation_count += request.violations.len() as u64;
         let room = KEPT_VIOLATIONS - self.violations.len();

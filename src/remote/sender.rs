@@ -38,6 +38,12 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// Whether a request has finished at all since the start: until then nobody knows whether the endpoint answers.
+    #[must_use]
+    pub fn has_finished_a_request(&self) -> bool {
+        *self.answers.borrow() != Answers::Unknown
+    }
+
     /// Waits until everything queued has been answered for, or waiting makes no sense: the last finished request failed, or
     /// the endpoint is held, or the task has ended. The caller sets the deadline.
     pub async fn drained(&self) {

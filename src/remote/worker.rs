@@ -14,7 +14,7 @@ use super::outcome::{Outcome, Policy};
 use super::report::Report;
 use super::{Config, Tuning};
 use crate::model::now_ms;
-use crate::queue::{Fate, Position, Queue, Record, RecordMeta};
+use crate::queue::{Fate, Position, Queue, ReadError, Record, RecordMeta};
 use crate::wire::Limits;
 
 /// The loop: oldest samples into a request, the request to the endpoint until it is answered for, and again. One request in
@@ -139,7 +139,8 @@ impl Worker {
         self.assembler.finish()
     }
 
-    /// The first record from `sequence` on, however often it takes to read it; `None` when there is none yet.
+    /// The first record from `sequence` on, however often it takes to read it; `None` when there is none yet, or the queue has
+    /// been closed and the next process goes on with it.
     async fn read(&mut self, sequence: u64) -> Option<Record> {
         loop {
             match self.queue.read(sequence).await {
@@ -149,7 +150,8 @@ impl Worker {
                     }
                     return record;
                 }
-                Err(error) => {
+                Err(ReadError::Closed) => return None,
+                Err(error @ ReadError::Io { .. }) => {
                     self.metrics.unreadable();
                     let wait = self.read_backoff.next();
                     self.report.unreadable(sequence, &error, wait);
@@ -169,7 +171,7 @@ impl Worker {
                 Next::Probe(delay) => self.wait_for_probe(delay).await,
             }
             resend += 1;
-            match Some(batch) {
+            match self.still_wanted(batch) {
                 Some(rest) => batch = rest,
                 None => return,
             }

@@ -144,6 +144,8 @@ pub enum Kind {
     Text(&'static str),
 }
 
+const MAP: &str = "key=value pairs with commas between them (double quotes around a value with a comma), or a JSON or YAML map";
+
 impl fmt::Display for Kind {
     /// What is allowed, for the end of a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,7 +165,7 @@ impl fmt::Display for Kind {
             Self::Choice([]) => f.write_str("nothing"),
             Self::Choice([only]) => f.write_str(only),
             Self::Choice([first @ .., last]) => write!(f, "{} or {last}", first.join(", ")),
-            Self::Map => f.write_str("key=value pairs with commas between them, or a JSON or YAML map"),
+            Self::Map => f.write_str(MAP),
             Self::Path => f.write_str("a path"),
             Self::Pem => f.write_str("PEM text with its line ends"),
             Self::Text(allowed) => f.write_str(allowed),

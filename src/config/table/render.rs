@@ -18,7 +18,7 @@ pub fn render_text(width: usize) -> String {
         for setting in settings_of(group) {
             out.push_str(&wrap(&title(setting), "  ", INDENT, width));
             out.push_str(&wrap(setting.doc, INDENT, INDENT, width));
-            out.push_str(&wrap(&format!("Allowed: {}.", setting.kind), INDENT, INDENT, width));
+            out.push_str(&wrap(&format!("Allowed: {}", setting.kind), INDENT, INDENT, width));
         }
     }
     out
@@ -53,7 +53,7 @@ fn settings_of(group: Group) -> impl Iterator<Item = &'static Setting> {
 
 fn title(setting: &Setting) -> String {
     match setting.default {
-        super::Default::Value(text) => format!("{} (default {text})", setting.name),
+        super::Default::Value(text) => format!("{} (default: {text})", setting.name),
         super::Default::Told(text) => format!("{} ({text})", setting.name),
         super::Default::Unset => setting.name.to_owned(),
     }

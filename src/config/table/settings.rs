@@ -77,7 +77,7 @@ pub const SETTINGS: &[Setting] = &[
         "REMOTE_WRITE_HEADERS",
         Kind::Map,
         Default::Unset,
-        "X-Team=infra,X-Site=\"north, hall 2\"",
+        "X-Team=infra,X-Site=north",
         "Extra headers of every request; those that the protocol itself sets are refused. Values are never printed.",
     ),
     setting(

@@ -16,9 +16,9 @@ pub(super) struct Sabotage(Arc<(Mutex<Plan>, Condvar)>);
 struct Plan {
     frozen: bool,
     hanging: usize,
-    /// Writes to files of this prefix answer so, after this many bytes were written all the same.
+    /// Operations on files of this prefix answer so; of a write, that many bytes are done all the same.
     write: Option<(&'static str, Errno, usize)>,
-    read: Option<Errno>,
+    read: Option<(&'static str, Errno)>,
     set_len: Option<Errno>,
     remove: Option<Errno>,
     sync: Option<Errno>,
@@ -43,8 +43,8 @@ impl Sabotage {
         self.0.0.lock().unwrap().write = Some((prefix, errno, after));
     }
 
-    pub(super) fn fail_reads(&self, errno: Errno) {
-        self.0.0.lock().unwrap().read = Some(errno);
+    pub(super) fn fail_reads(&self, prefix: &'static str, errno: Errno) {
+        self.0.0.lock().unwrap().read = Some((prefix, errno));
     }
 
     pub(super) fn fail_set_len(&self, errno: Errno) {
@@ -132,7 +132,8 @@ impl Handle for FaultyHandle {
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.faults.check(|plan| plan.read)?;
+        let ours = |(prefix, errno): (&str, Errno)| self.name.starts_with(prefix).then_some(errno);
+        self.faults.check(|plan| plan.read.and_then(ours))?;
         self.inner.read_exact_at(buffer, offset)
     }
 

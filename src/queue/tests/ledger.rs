@@ -183,7 +183,7 @@ impl Pair {
             return self.book.too_large(record.sequence, framed);
         }
         self.book.make_room(framed + 16);
-        self.active = self.active.filter(|(first, _)| self.book.has_segment(*first));
+        self.active = self.active.filter(|(first, _)| self.book.shelf.contains(*first));
         if self.active.is_none_or(|(_, end)| end > 16 && end + framed > self.max_disk_bytes / 8) {
             self.book.segment_made(record.sequence);
             self.active = Some((record.sequence, 16));
@@ -266,7 +266,8 @@ proptest! {
             home.max_memory_bytes = memory;
             match step {
                 Step::Append(samples) => {
-                    let sequence = queue.append(meta(samples), payload(*queue.end().borrow(), 300));
+                    let end = *queue.end().borrow();
+                    let sequence = queue.append(meta(samples), payload(end, 300));
                     prop_assert_eq!(sequence + 1, *queue.end().borrow());
                     appended += u64::from(samples);
                     written(&queue);

@@ -1,11 +1,12 @@
 //! The room's tests: `recovery` damages files, `cursors` damages and renames cursors, `ledger` checks the counts against a
-//! model, `retention` reaches the caps, `disk` fails and freezes the file system, `door` opens and closes.
+//! model, `notices` counts the log lines, `retention` reaches the caps, `disk` fails and freezes the file system, `door` opens and closes.
 
 mod cursors;
 mod disk;
 mod door;
 mod faults;
 mod ledger;
+mod notices;
 mod recovery;
 mod retention;
 
@@ -26,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A queue directory whose file system obeys.
 struct Home {
     dir: TempDir,
-    faults: Sabotage,
+    sabotage: Sabotage,
     max_disk_bytes: u64,
     max_memory_bytes: u64,
     timing: Timing,
@@ -38,7 +39,7 @@ impl Home {
         let never = Duration::from_secs(3600);
         Self {
             dir: tempfile::tempdir().unwrap(),
-            faults: Sabotage::default(),
+            sabotage: Sabotage::default(),
             max_disk_bytes: 64 << 20,
             max_memory_bytes: 16 << 20,
             timing: Timing { stall: never, retry: never, sync: never, unreadable: never },
@@ -59,7 +60,7 @@ impl Home {
 
     fn open(&self, endpoints: &[&str]) -> Queue {
         let directory = Directory::open(self.path(), DEADLINE).unwrap();
-        let files = Box::new(FaultyFiles::new(directory, self.faults.clone()));
+        let files = Box::new(FaultyFiles::new(directory, self.sabotage.clone()));
         Queue::on_disk(&self.config(), &names(endpoints), files, self.timing).unwrap()
     }
 
@@ -115,7 +116,7 @@ fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 fn written(queue: &Queue) {
     eventually("everything is on disk", || {
         let desk = queue.shared().lock();
-        desk.book.next_waiting().is_none() && !desk.book.has_dirty_cursor() && !desk.book.has_doomed()
+        desk.book.next_waiting().is_none() && !desk.book.has_dirty_cursor() && !desk.book.shelf.has_doomed()
     });
 }
 

@@ -131,7 +131,7 @@ async fn a_segment_of_an_unknown_version_is_left_alone_and_its_numbers_are_not_u
 
     let queue = home.open(&["a"]);
     assert_eq!(queue.stats().damage.unknown_segments, 1);
-    assert_eq!(queue.append(meta(1), payload(1, 10)), 8);
+    assert!(queue.append(meta(1), payload(1, 10)) > 7 + 1_000_000, "whatever numbers are in it");
     written(&queue);
     assert_eq!(std::fs::read(&foreign).unwrap(), header);
 }

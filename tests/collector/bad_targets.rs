@@ -1,0 +1,128 @@
+//! Bad input: `up` is 0, the reason is clear, nothing of the scrape is kept, and the next good scrape works.
+
+use super::{Bench, Then, ok, serve, ups};
+
+/// Scrapes a good target, then one that answers `bad`; returns what the collector says is wrong.
+async fn failure_of(bad: Vec<u8>, then: Then) -> String {
+    let mut bench = Bench::new();
+    let good = serve(&bench.socket(), ok("a 1\nb 2\n"), Then::Close);
+    let config = bench.config();
+    bench.collect(&config);
+    bench.control.start();
+    bench.until("a good scrape", |seen| ups(seen, 1.0) > 0).await;
+
+    good.abort();
+    std::fs::remove_file(bench.socket()).unwrap();
+    let bad = serve(&bench.socket(), bad, then);
+    let failed = bench.until("two failed scrapes", |seen| ups(seen, 0.0) > 1).await;
+    let markers = failed.iter().filter(|sample| sample.is_marker());
+    let marked: Vec<_> = markers.map(|sample| sample.name().to_owned()).collect();
+    assert_eq!(marked, ["a", "b"], "each series of the last good scrape is marked once, and nothing else");
+    let after_up_0 = failed.iter().skip_while(|sample| !(sample.name() == "up" && sample.value == 0.0));
+    assert!(
+        after_up_0.clone().all(|sample| sample.name() == "up" || sample.name().starts_with("scrape_")),
+        "nothing of a failed scrape is kept"
+    );
+    let reason = bench.metrics.snapshot().last_failure.unwrap();
+
+    bad.abort();
+    std::fs::remove_file(bench.socket()).unwrap();
+    let good_again = serve(&bench.socket(), ok("a 1\nb 2\n"), Then::Close);
+    let goods = ups(&failed, 1.0);
+    bench.until("the next good scrape", |seen| ups(seen, 1.0) > goods).await;
+    assert_eq!(bench.metrics.snapshot().last_failure, None);
+    good_again.abort();
+    bench.end().await;
+    reason
+}
+
+#[tokio::test]
+async fn one_bad_line_names_its_place() {
+    let reason = failure_of(ok("a 1\nb 2\nc d\n"), Then::Close).await;
+    assert!(reason.starts_with("exposition line 3, column 3: "), "{reason}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_utf_8_names_its_place() {
+    let mut answer = ok("a{x=\"??\"} 1\n");
+    let at = answer.len() - 6;
+    answer[at] = 0xff;
+    let reason = failure_of(answer, Then::Close).await;
+    assert!(reason.starts_with("exposition line 1, column ") && reason.contains("UTF-8"), "{reason}");
+}
+
+#[tokio::test]
+async fn rw_4_12_a_body_over_the_limit_names_the_setting() {
+    let line = "a_metric_with_a_long_name_to_fill_the_body 1\n";
+    let reason = failure_of(ok(&line.repeat(2_000)), Then::Close).await;
+    assert!(reason.contains("65536 bytes, the limit of SCRAPE_BODY_SIZE_LIMIT"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_endless_body_ends_at_the_limit() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n".to_vec();
+    let reason = failure_of(head, Then::Endless(b"# endless\n")).await;
+    assert!(reason.contains("SCRAPE_BODY_SIZE_LIMIT"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_truncated_body_is_no_body() {
+    let mut answer = ok("a 1\nb 2\n");
+    answer.truncate(answer.len() - 4);
+    let reason = failure_of(answer, Then::Close).await;
+    assert!(reason.starts_with("scrape /") && reason.contains("metrics.sock: "), "{reason}");
+}
+
+#[tokio::test]
+async fn a_target_that_hangs_names_the_timeout() {
+    let reason = failure_of(b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Silence).await;
+    assert!(reason.ends_with("no complete answer within 500ms"), "{reason}");
+}
+
+#[tokio::test]
+async fn rw_4_09_only_status_200_is_a_success() {
+    let answer =
+        b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\nConnection: close\r\n\r\na 1\n".to_vec();
+    let reason = failure_of(answer, Then::Close).await;
+    assert!(reason.ends_with("status 500"), "{reason}");
+}
+
+#[tokio::test]
+async fn rw_4_10_a_format_that_we_do_not_read_is_named() {
+    let answer = String::from_utf8(ok("a 1\n")).unwrap();
+    let answer = answer.replace("text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0");
+    let reason = failure_of(answer.into_bytes(), Then::Close).await;
+    assert!(reason.contains("application/openmetrics-text"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_http_is_an_error() {
+    let reason = failure_of(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), Then::Close).await;
+    assert!(reason.starts_with("scrape /"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_missing_socket_is_up_0_with_path_and_errno() {
+    let mut bench = Bench::new();
+    let config = bench.config();
+    bench.collect(&config);
+    bench.control.start();
+    bench.until("a failed scrape", |seen| ups(seen, 0.0) > 0).await;
+    let reason = bench.metrics.snapshot().last_failure.unwrap();
+    let path = bench.socket();
+    assert_eq!(reason, format!("connect to {}: No such file or directory (os error 2)", path.display()));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_nobody_listens_on_is_up_0_with_path_and_errno() {
+    let mut bench = Bench::new();
+    drop(std::os::unix::net::UnixListener::bind(bench.socket()).unwrap());
+    let config = bench.config();
+    bench.collect(&config);
+    bench.control.start();
+    bench.until("a failed scrape", |seen| ups(seen, 0.0) > 0).await;
+    let reason = bench.metrics.snapshot().last_failure.unwrap();
+    assert!(reason.ends_with("metrics.sock: Connection refused (os error 111)"), "{reason}");
+    bench.end().await;
+}

@@ -1,0 +1,134 @@
+//! StartMetrics and StopMetrics, in any order, any number of times.
+
+use std::time::Duration;
+
+use docker_remote_write::collector;
+
+use super::{Bench, DEADLINE, Stored, Then, assert_ordered, ok, serve, ups};
+
+async fn running(config: impl FnOnce(&mut collector::Config)) -> Bench {
+    let mut bench = Bench::new();
+    serve(&bench.socket(), ok("a 1\nb 2\n"), Then::Close);
+    let mut settings = bench.config();
+    config(&mut settings);
+    bench.collect(&settings);
+    bench.control.start();
+    bench
+}
+
+fn markers(samples: &[Stored]) -> Vec<&str> {
+    samples.iter().filter(|sample| sample.is_marker()).map(Stored::name).collect()
+}
+
+#[tokio::test]
+async fn a_scrape_carries_the_targets_labels_and_what_it_says_of_itself() {
+    let mut bench = running(|_| ()).await;
+    let samples = bench.until("a scrape", |seen| ups(seen, 1.0) > 0).await;
+    let shown: Vec<_> = samples.iter().map(|sample| sample.labels.to_string()).collect();
+    let labels = "{instance=\"host\",job=\"docker\"}";
+    let names = [
+        "a",
+        "b",
+        "up",
+        "scrape_duration_seconds",
+        "scrape_samples_scraped",
+        "scrape_samples_post_metric_relabeling",
+        "scrape_series_added",
+    ];
+    assert_eq!(shown[..7], names.map(|name| format!("{name}{labels}")));
+    assert!(samples[..7].iter().all(|sample| sample.timestamp == samples[0].timestamp));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn stop_scrapes_once_more_ends_every_series_and_then_keeps_silent() {
+    let mut bench = running(|_| ()).await;
+    bench.until("a scrape", |seen| ups(seen, 1.0) > 0).await;
+    let stop = bench.control.stop();
+    assert!(bench.control.stopped(stop, DEADLINE).await, "the stop was never carried out");
+    let ended = bench.until("markers", |seen| markers(seen).len() == 7).await;
+    assert_ordered(&ended);
+    let last_sample = ended.iter().filter(|sample| !sample.is_marker()).map(|s| s.timestamp).max();
+    assert!(
+        ended.iter().filter(|sample| sample.is_marker()).all(|sample| Some(sample.timestamp) > last_sample)
+    );
+
+    let again = bench.control.stop();
+    assert!(bench.control.stopped(again, DEADLINE).await, "a second stop is answered too");
+    let end = *bench.queue.end().borrow();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(*bench.queue.end().borrow(), end, "nothing is scraped after the stop");
+
+    bench.control.start();
+    let resumed = bench.until("a scrape after the start", |seen| ups(seen, 1.0) > ups(&ended, 1.0)).await;
+    assert_ordered(&resumed);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn without_stale_markers_on_stop_the_series_just_end() {
+    let mut bench = running(|settings| settings.stale_markers_on_stop = false).await;
+    bench.until("a scrape", |seen| ups(seen, 1.0) > 0).await;
+    let stop = bench.control.stop();
+    assert!(bench.control.stopped(stop, DEADLINE).await);
+    let samples = bench.until("everything", |_| true).await;
+    assert!(markers(&samples).is_empty());
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn start_repeats_without_effect_but_the_count() {
+    let mut bench = running(|_| ()).await;
+    bench.control.start();
+    bench.control.start();
+    let samples = bench.until("three scrapes", |seen| ups(seen, 1.0) >= 3).await;
+    assert_ordered(&samples);
+    assert_eq!(bench.metrics.snapshot().engine_starts, 3);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_start_that_comes_during_the_stop_wins() {
+    let mut bench = running(|_| ()).await;
+    let before = bench.until("a scrape", |seen| ups(seen, 1.0) > 0).await;
+    bench.control.stop();
+    bench.control.start();
+    let samples = bench.until("more scrapes", |seen| ups(seen, 1.0) > ups(&before, 1.0) + 1).await;
+    assert!(markers(&samples).is_empty(), "no series has ended");
+    assert_ordered(&samples);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_last_scrape_that_fails_is_discarded() {
+    let mut bench = Bench::new();
+    let target = serve(&bench.socket(), ok("a 1\n"), Then::Close);
+    let config = bench.config();
+    bench.collect(&config);
+    bench.control.start();
+    bench.until("a scrape", |seen| ups(seen, 1.0) > 0).await;
+    target.abort();
+    std::fs::remove_file(bench.socket()).unwrap();
+    let stop = bench.control.stop();
+    assert!(bench.control.stopped(stop, DEADLINE).await);
+    let samples = bench.until("markers", |seen| markers(seen).contains(&"up")).await;
+    assert_eq!(ups(&samples, 0.0), 0, "the engine said that it stops: that is no failure");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn rw_3_06_a_shutdown_in_the_middle_of_a_scrape_leaves_no_trace() {
+    let mut bench = Bench::new();
+    serve(&bench.socket(), b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Silence);
+    let mut config = bench.config();
+    config.scrape.interval = Duration::from_secs(1);
+    config.scrape.timeout = Duration::from_secs(1);
+    bench.collect(&config);
+    bench.control.start();
+    bench.until("a failed scrape", |seen| ups(seen, 0.0) > 0).await;
+    let end = *bench.queue.end().borrow();
+    // The next scrape hangs from its tick to the one after it, so this falls into a scrape.
+    bench.cancel.cancel();
+    bench.collecting.take().unwrap().await.unwrap();
+    assert_eq!(*bench.queue.end().borrow(), end);
+}

@@ -1,0 +1,133 @@
+//! The sender against a scripted server: what arrives, what leaves the queue, what is said.
+
+mod delivery;
+mod expiry;
+mod failures;
+mod held;
+mod secrets;
+mod shutdown;
+mod tls;
+
+use std::time::Duration;
+
+use docker_remote_write::model::now_ms;
+use docker_remote_write::proto::v2;
+use docker_remote_write::queue::{Config as QueueConfig, Queue, RecordMeta, Storage};
+use docker_remote_write::remote::{Auth, Config, Sender, Tls, Tuning, spawn_with};
+use docker_remote_write::wire::decode::decode_v1;
+use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::scripted::{DEADLINE, Seen};
+
+/// A memory queue for one endpoint, its sender, and the token that ends it when dropped.
+struct Running {
+    queue: Queue,
+    sender: Sender,
+    cancel: CancellationToken,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// An endpoint with quick retries; held ones are probed quickly too ([`start`]).
+fn config(url: &str) -> Config {
+    Config {
+        name: "test".to_owned(),
+        url: url.parse().unwrap(),
+        timeout: Duration::from_secs(30),
+        headers: Vec::new(),
+        auth: Auth::None,
+        tls: Tls::default(),
+        max_samples_per_send: 2000,
+        max_bytes_per_send: 3 << 20,
+        min_backoff: Duration::from_millis(5),
+        max_backoff: Duration::from_millis(20),
+        retry_on_http_429: true,
+        hold_on_auth_error: true,
+        sample_age_limit: None,
+        reload_interval: None,
+    }
+}
+
+fn queue() -> Queue {
+    let config =
+        QueueConfig { storage: Storage::Memory, max_disk_bytes: 64 << 20, max_memory_bytes: 16 << 20 };
+    Queue::open(&config, &["test".to_owned()]).unwrap()
+}
+
+fn start(config: Config, queue: &Queue) -> Running {
+    let quick = Tuning { min_hold: Duration::from_millis(5), max_hold: Duration::from_millis(20) };
+    start_with(config, queue, quick)
+}
+
+fn start_with(config: Config, queue: &Queue, tuning: Tuning) -> Running {
+    let cancel = CancellationToken::new();
+    let sender = spawn_with(config, 0, queue.clone(), cancel.clone(), tuning);
+    Running { queue: queue.clone(), sender, cancel }
+}
+
+impl Running {
+    /// Waits until something is true of the sender or its queue.
+    async fn until(&self, what: &str, is_true: impl Fn(&Self) -> bool) {
+        let waited = tokio::time::timeout(DEADLINE, async {
+            while !is_true(self) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+        if waited.await.is_err() {
+            let (ledger, metrics) = (self.queue.ledger(0), self.sender.metrics.snapshot());
+            panic!("never {what}: {ledger:#?} {metrics:#?}");
+        }
+    }
+
+    /// Waits until nothing is pending.
+    async fn until_done(&self) {
+        self.until("done", |running| running.queue.ledger(0).pending == 0).await;
+    }
+
+    /// Attempts that ended with this status or word.
+    fn requests(&self, code: &str) -> u64 {
+        let requests = self.sender.metrics.snapshot().requests;
+        requests.iter().filter(|(key, _)| key.to_string() == code).map(|(_, count)| count).sum()
+    }
+}
+
+/// One record of the series `test_metric`, a sample for each timestamp (ms), its value the same number.
+fn append(queue: &Queue, timestamps: &[i64]) -> u64 {
+    let series = |&timestamp: &i64| v2::TimeSeries {
+        labels_refs: vec![1, 2],
+        samples: vec![v2::Sample { value: timestamp as f64, timestamp, start_timestamp: 0 }],
+        ..v2::TimeSeries::default()
+    };
+    let symbols = ["", "__name__", "test_metric"].map(str::to_owned).to_vec();
+    let record = v2::Request { symbols, timeseries: timestamps.iter().map(series).collect() };
+    let payload = snap::raw::Encoder::new().compress_vec(&record.encode_to_vec()).unwrap();
+    append_raw(queue, timestamps, payload)
+}
+
+/// A record with this payload, whatever it is.
+fn append_raw(queue: &Queue, timestamps: &[i64], payload: Vec<u8>) -> u64 {
+    let meta = RecordMeta {
+        samples: u32::try_from(timestamps.len()).unwrap(),
+        markers: 0,
+        min_timestamp: *timestamps.iter().min().unwrap(),
+        max_timestamp: *timestamps.iter().max().unwrap(),
+    };
+    queue.append(meta, payload.into())
+}
+
+/// The timestamps in a request, in their order.
+fn timestamps(seen: &Seen) -> Vec<i64> {
+    let request = decode_v1(&seen.body, 64 << 20).unwrap();
+    let samples = request.timeseries.iter().flat_map(|series| &series.samples);
+    samples.map(|sample| sample.timestamp).collect()
+}
+
+/// A timestamp that no age limit of these tests takes.
+fn young() -> i64 {
+    now_ms()
+}

@@ -1,0 +1,4 @@
+//! Stand-ins for the other side of every connection, and what tests share.
+
+pub(crate) mod logs;
+pub(crate) mod scripted;
