@@ -12,6 +12,8 @@ mod collector;
 mod demo;
 /// Both manifests, the README and the table of settings say the same.
 mod manifests;
+/// The real binary: faces, exit codes, what it survives.
+mod program;
 /// What goes to an endpoint, what its answers do, what is said about it.
 mod remote;
 /// Stand-ins for the other side of a connection.

@@ -1,1 +1,47 @@
-fn main() {}
+//! The plugin inside a real Docker engine, pushing to real receivers: a dockerd of its own for each test, Debian's Prometheus and VictoriaMetrics.
+//!
+//! Needs root and the packages that `tests/run.sh` installs, so it runs by name only (`make test` does). Every process belongs to one test, lives
+//! in a temporary directory and is ended by its pid. A theme is one file; each of its tests runs through both manifests.
+
+/// What a user does first: create, set, enable, ask PromQL, disable.
+mod main_job;
+
+/// The plugin dies twice while the receiver is away.
+mod crash;
+
+/// The daemon restarts: StopMetrics, staleness, and on it goes.
+mod restart;
+
+/// A setting that nobody can use.
+mod bad_setting;
+
+/// dockerd must never wait: black-hole endpoint, frozen queue disk.
+mod blocked;
+
+/// What the closing note quotes: start-up time, size, memory.
+mod figures;
+
+mod support;
+
+/// One test for each manifest and receiver, so that the name of a failure says which.
+macro_rules! for_each_manifest_and_receiver {
+    ($scenario:ident) => {
+        #[test]
+        fn docker_page_manifest_to_prometheus() {
+            $scenario(crate::support::Manifest::DockerPage, crate::support::Kind::Prometheus);
+        }
+        #[test]
+        fn docker_page_manifest_to_victoria_metrics() {
+            $scenario(crate::support::Manifest::DockerPage, crate::support::Kind::VictoriaMetrics);
+        }
+        #[test]
+        fn data_manifest_to_prometheus() {
+            $scenario(crate::support::Manifest::Data, crate::support::Kind::Prometheus);
+        }
+        #[test]
+        fn data_manifest_to_victoria_metrics() {
+            $scenario(crate::support::Manifest::Data, crate::support::Kind::VictoriaMetrics);
+        }
+    };
+}
+pub(crate) use for_each_manifest_and_receiver;

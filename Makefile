@@ -1,0 +1,63 @@
+# Names of people's everyday jobs; the work itself is cargo's. `make` alone lists them.
+.POSIX:
+SHELL = /bin/sh
+
+# Which of the two manifests: config.json (Docker's page to the letter) or deploy/config.data.json (queue survives upgrades).
+MANIFEST = config.json
+# The name that `docker plugin set`, `enable` and `disable` use afterwards.
+PLUGIN_NAME = remote-write
+PLUGIN_DIR = target/plugin
+DOCKER = docker
+CARGO = cargo
+
+.PHONY: help test demo plugin plugin-rootfs fmt clippy
+
+help:
+	@echo 'make test            every test; on Debian as root it installs a Docker engine and receivers first'
+	@echo 'make demo            the main job on embedded parts: no root, no Docker, no network'
+	@echo 'make plugin          builds the static binary and creates the Docker plugin "$(PLUGIN_NAME)"'
+	@echo '                     MANIFEST=deploy/config.data.json for the queue that survives upgrades; PLUGIN_NAME=...'
+	@echo 'make plugin-rootfs   the same, but stops before Docker: $(PLUGIN_DIR)/{config.json,rootfs/docker-remote-write}'
+	@echo 'make fmt clippy      what .ci/run asks for before the tests'
+
+test:
+	@tests/run.sh
+
+demo:
+	$(CARGO) run --release -- demo
+
+# --target is mandatory: without it crt-static reaches build scripts and proc-macros too, and rustc refuses those.
+# A plugin's rootfs is empty, so a binary that wants a dynamic loader would only fail at `enable`, as "no such file".
+plugin-rootfs:
+	@set -e; \
+	test -f '$(MANIFEST)' || { echo 'make: there is no manifest "$(MANIFEST)"; use config.json or deploy/config.data.json' >&2; exit 1; }; \
+	target=$$(rustc -vV | sed -n 's/^host: //p'); \
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --locked --target "$$target" --bin docker-remote-write; \
+	binary="$${CARGO_TARGET_DIR:-target}/$$target/release/docker-remote-write"; \
+	kind=$$(LC_ALL=C ldd "$$binary" 2>&1 || true); \
+	case "$$kind" in \
+	*'statically linked'*|*'not a dynamic executable'*|*'Not a valid dynamic program'*) ;; \
+	*) echo "make: $$binary is not static, and a plugin's rootfs has no loader for it:" >&2; echo "$$kind" >&2; exit 1 ;; \
+	esac; \
+	rm -rf '$(PLUGIN_DIR)'; \
+	mkdir -p '$(PLUGIN_DIR)/rootfs'; \
+	install -m 0644 '$(MANIFEST)' '$(PLUGIN_DIR)/config.json'; \
+	install -m 0755 "$$binary" '$(PLUGIN_DIR)/rootfs/docker-remote-write'; \
+	echo "$(PLUGIN_DIR): $(MANIFEST) and a static binary of $$(wc -c < "$$binary" | tr -d ' ') bytes"
+
+# An existing plugin is left alone: its rootfs may hold a backlog that nobody has delivered yet.
+plugin: plugin-rootfs
+	@set -e; \
+	if $(DOCKER) plugin inspect '$(PLUGIN_NAME)' >/dev/null 2>&1; then \
+	  echo 'make: a plugin called "$(PLUGIN_NAME)" exists already. Its settings and its queue go with it, so remove it yourself:' >&2; \
+	  echo '        $(DOCKER) plugin disable $(PLUGIN_NAME); $(DOCKER) plugin rm $(PLUGIN_NAME)' >&2; \
+	  echo '      or choose another name: make plugin PLUGIN_NAME=...' >&2; \
+	  exit 1; \
+	fi; \
+	$(DOCKER) plugin create '$(PLUGIN_NAME)' '$(PLUGIN_DIR)'
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --all-targets --locked -- -D warnings

@@ -1,0 +1,185 @@
+//! A Docker engine of the test's own: containerd and dockerd with all state in one temporary directory, no bridge, no iptables, no system service.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::process::{Process, signal};
+use super::{PATIENCE, eventually, http, say};
+
+/// dockerd gives its plugins 15 s to end (`--shutdown-timeout`); more than 20 means that something hangs.
+const SHUTDOWN: Duration = Duration::from_secs(20);
+
+/// containerd 1.6's own state; without `opt` it would make /opt/containerd, without `cri` it would look for a network.
+const CONTAINERD: &str = r#"
+version = 2
+root = "{dir}/containerd/root"
+state = "{dir}/containerd/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "{dir}/containerd/c.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{dir}/containerd/opt"
+"#;
+
+/// A private engine. Dropping it ends dockerd, then containerd, then whatever a crash left behind.
+pub(crate) struct Engine {
+    dockerd: Option<Process>,
+    containerd: Option<Process>,
+    dir: TempDir,
+}
+
+impl Engine {
+    /// Starts containerd and dockerd and waits until the API answers.
+    pub(crate) fn start() -> Engine {
+        // Short: a unix socket's path ends at 107 bytes.
+        let dir = tempfile::Builder::new().prefix("drw-").tempdir_in("/tmp").expect("/tmp is writable");
+        let at = |name: &str| dir.path().join(name);
+        for made in ["containerd", "cli", "exec", "data"] {
+            fs::create_dir(at(made)).expect("the scratch directory is writable");
+        }
+        let config = CONTAINERD.replace("{dir}", &dir.path().display().to_string());
+        fs::write(at("containerd.toml"), config).expect("the scratch directory is writable");
+        // dockerd would read /etc/docker/daemon.json, which belongs to somebody else.
+        fs::write(at("daemon.json"), "{}").expect("the scratch directory is writable");
+
+        let mut command = Command::new("containerd");
+        command.arg("--config").arg(at("containerd.toml"));
+        let containerd = Process::start("containerd", command, &at("containerd.log"));
+        eventually("containerd's socket", PATIENCE, || at("containerd/c.sock").exists().then_some(()));
+
+        let mut engine = Engine { dockerd: None, containerd: Some(containerd), dir };
+        engine.start_dockerd();
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            say(&format!("the private engine's `docker version`:\n{}", engine.docker(&["version"])))
+        });
+        engine
+    }
+
+    /// Starts dockerd again after [`Engine::stop_dockerd`]. Returns how long its API took to answer.
+    pub(crate) fn start_dockerd(&mut self) -> Duration {
+        let start = Instant::now();
+        let mut command = Command::new("dockerd");
+        command
+            .arg("--config-file")
+            .arg(self.at("daemon.json"))
+            .arg("--data-root")
+            .arg(self.at("data"))
+            .arg("--exec-root")
+            .arg(self.at("exec"))
+            .arg("--pidfile")
+            .arg(self.at("docker.pid"))
+            .arg("--containerd")
+            .arg(self.at("containerd/c.sock"))
+            .arg("--host")
+            .arg(format!("unix://{}", self.at("docker.sock").display()))
+            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"]);
+        let mut dockerd = Process::start("dockerd", command, &self.log_path());
+        let socket = self.at("docker.sock");
+        eventually("dockerd's API", PATIENCE, || {
+            assert!(!dockerd.ended(), "dockerd ended by itself: {}", self.log());
+            matches!(http::get_unix(&socket, "/_ping"), Ok((200, _))).then_some(())
+        });
+        self.dockerd = Some(dockerd);
+        start.elapsed()
+    }
+
+    /// SIGTERM to dockerd alone, as a package's upgrade does. Returns how long it took.
+    pub(crate) fn stop_dockerd(&mut self) -> Duration {
+        let mut dockerd = self.dockerd.take().expect("dockerd runs");
+        dockerd.terminate(SHUTDOWN)
+    }
+
+    /// Runs `docker ARGS` against this engine and returns its standard output.
+    ///
+    /// # Panics
+    /// If docker says no.
+    pub(crate) fn docker(&self, args: &[&str]) -> String {
+        let output = self.try_docker(args);
+        assert!(
+            output.status.success(),
+            "docker {args:?}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    pub(crate) fn try_docker(&self, args: &[&str]) -> Output {
+        let mut command = Command::new("docker");
+        self.address(&mut command);
+        command.args(args).output().expect("the docker client is installed")
+    }
+
+    /// Points a command at this engine through the environment, as a user's shell would.
+    pub(crate) fn address(&self, command: &mut Command) {
+        command
+            .env("DOCKER_HOST", format!("unix://{}", self.at("docker.sock").display()))
+            .env("DOCKER_CONFIG", self.at("cli"))
+            .env_remove("DOCKER_CONTEXT");
+    }
+
+    /// What the engine's own metrics socket serves right now: the truth that the plugin forwards.
+    pub(crate) fn exposition(&self) -> String {
+        let (status, body) =
+            http::get_unix(&self.at("exec/metrics.sock"), "/metrics").expect("the metrics socket answers");
+        assert_eq!(status, 200);
+        body
+    }
+
+    /// Everything dockerd has logged, plugins' lines included.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// A path inside the engine's directory.
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.at("dockerd.log")
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Order matters: dockerd ends its plugins through containerd.
+        drop(self.dockerd.take());
+        for pid in plugin_pids(&self.at("containerd/state/io.containerd.runtime.v2.task/plugins.moby")) {
+            signal(pid, Signal::KILL);
+        }
+        drop(self.containerd.take());
+        for mount in mounts_under(self.dir.path()) {
+            let _ = Command::new("umount").arg("--lazy").arg(&mount).output();
+        }
+    }
+}
+
+/// The processes of plugins that a killed dockerd did not end.
+fn plugin_pids(tasks: &Path) -> Vec<u32> {
+    let entries = fs::read_dir(tasks).into_iter().flatten().flatten();
+    entries
+        .filter_map(|task| fs::read_to_string(task.path().join("init.pid")).ok()?.trim().parse().ok())
+        .collect()
+}
+
+/// Mount points below `dir`, innermost first.
+fn mounts_under(dir: &Path) -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let prefix = format!("{}/", dir.display());
+    let mut mounts: Vec<String> = table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .filter(|mount| mount.starts_with(&prefix))
+        .map(str::to_owned)
+        .collect();
+    mounts.reverse();
+    mounts
+}

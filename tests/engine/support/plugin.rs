@@ -1,0 +1,177 @@
+//! The plugin as a user handles it: `make plugin`, `docker plugin set`, `enable`, `disable`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::process::signal;
+use super::{Engine, PATIENCE, eventually};
+
+/// The name that the README's commands use.
+const NAME: &str = "remote-write";
+
+/// `make plugin` writes target/plugin, so it is one test's at a time.
+static BUILD: Mutex<()> = Mutex::new(());
+
+/// The two manifests of the same plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manifest {
+    /// config.json: Docker's page to the letter, queue in the rootfs.
+    DockerPage,
+    /// deploy/config.data.json: queue in the propagated mount.
+    Data,
+}
+
+impl Manifest {
+    /// Its path in the repository.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Manifest::DockerPage => "config.json",
+            Manifest::Data => "deploy/config.data.json",
+        }
+    }
+}
+
+/// A created plugin.
+pub(crate) struct Plugin {
+    id: String,
+    manifest: Manifest,
+}
+
+impl Plugin {
+    /// Runs `make plugin MANIFEST=...` against the engine.
+    pub(crate) fn create(engine: &Engine, manifest: Manifest) -> Plugin {
+        let _one_at_a_time = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut command = Command::new("make");
+        engine.address(&mut command);
+        // What `cargo test` adds to our environment describes this test program: build scripts (ours, ring's) would take it for a change.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if ["CARGO", "OUT_DIR", "REVISION"].contains(&&*text)
+                || ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_"].iter().any(|own| text.starts_with(own))
+            {
+                command.env_remove(&name);
+            }
+        }
+        let output = command
+            .arg("--no-print-directory")
+            .arg("--directory")
+            .arg(env!("CARGO_MANIFEST_DIR"))
+            .arg("plugin")
+            .arg(format!("MANIFEST={}", manifest.path()))
+            .output()
+            .expect("make is installed");
+        assert_success("make plugin", &output);
+        Plugin { id: engine.docker(&["plugin", "inspect", NAME, "--format", "{{.Id}}"]), manifest }
+    }
+
+    /// `docker plugin set`, all settings in one call.
+    pub(crate) fn set(&self, engine: &Engine, settings: &[(&str, &str)]) {
+        let pairs: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut args = vec!["plugin", "set", NAME];
+        args.extend(pairs.iter().map(String::as_str));
+        engine.docker(&args);
+    }
+
+    /// `docker plugin enable`. Returns how long the command took.
+    pub(crate) fn enable(&self, engine: &Engine) -> Duration {
+        timed(|| engine.docker(&["plugin", "enable", NAME]))
+    }
+
+    /// `docker plugin disable`. Returns how long the command took.
+    pub(crate) fn disable(&self, engine: &Engine) -> Duration {
+        timed(|| engine.docker(&["plugin", "disable", NAME]))
+    }
+
+    /// Whether dockerd lists it as enabled.
+    pub(crate) fn is_enabled(&self, engine: &Engine) -> bool {
+        engine.docker(&["plugin", "inspect", NAME, "--format", "{{.Enabled}}"]) == "true"
+    }
+
+    /// The process as the host numbers it; none while dockerd starts it anew.
+    pub(crate) fn pid(&self, engine: &Engine) -> Option<u32> {
+        let file = engine.at("containerd/state/io.containerd.runtime.v2.task/plugins.moby").join(&self.id);
+        let pid = fs::read_to_string(file.join("init.pid")).ok()?.trim().parse().ok()?;
+        Path::new(&format!("/proc/{pid}")).exists().then_some(pid)
+    }
+
+    /// `kill -9` of the process, then waits until dockerd has started another. Returns how long that took.
+    pub(crate) fn kill_and_await_restart(&self, engine: &Engine) -> Duration {
+        let before = eventually("the plugin's process", PATIENCE, || self.pid(engine));
+        let start = Instant::now();
+        signal(before, Signal::KILL);
+        eventually("dockerd to start the killed plugin again", PATIENCE, || {
+            self.pid(engine).filter(|pid| *pid != before)
+        });
+        start.elapsed()
+    }
+
+    /// The API socket as the host sees it. dockerd makes it below /run/docker/plugins whatever its exec-root (facts: docker-plugin 2).
+    pub(crate) fn api_socket(&self) -> PathBuf {
+        Path::new("/run/docker/plugins").join(&self.id).join(docker_remote_write::plugin::SOCKET_NAME)
+    }
+
+    /// Where the host sees the plugin's QUEUE_DIR.
+    pub(crate) fn queue_dir(&self, engine: &Engine) -> PathBuf {
+        let home = engine.at("data/plugins").join(&self.id);
+        match self.manifest {
+            Manifest::DockerPage => home.join("rootfs/data"),
+            Manifest::Data => home.join("propagated-mount"),
+        }
+    }
+
+    /// Bytes of all files of the queue.
+    pub(crate) fn queue_bytes(&self, engine: &Engine) -> u64 {
+        bytes_below(&self.queue_dir(engine))
+    }
+
+    /// Waits until the queue on disk has grown `times` times: that many scrapes are safe from `kill -9`.
+    pub(crate) fn await_queue_growth(&self, engine: &Engine, times: u32) {
+        let mut size = self.queue_bytes(engine);
+        for _ in 0..times {
+            size = eventually("the queue on disk to grow", PATIENCE, || {
+                Some(self.queue_bytes(engine)).filter(|now| *now > size)
+            });
+        }
+    }
+
+    /// This plugin's lines in the daemon's log.
+    pub(crate) fn log(&self, engine: &Engine) -> String {
+        let own = format!("plugin={}", self.id);
+        engine
+            .log()
+            .lines()
+            .filter(|line| line.contains(&own))
+            .fold(String::new(), |all, line| all + line + "\n")
+    }
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn assert_success(what: &str, output: &Output) {
+    assert!(
+        output.status.success(),
+        "{what}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn bytes_below(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
+            Ok(meta) => meta.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

@@ -1,0 +1,82 @@
+//! Outages, kills, black holes: what was scraped arrives, in order, and nobody waits.
+
+use std::time::Duration;
+
+use docker_remote_write::receiver::Answer;
+use tokio::net::TcpListener;
+
+use super::{DEADLINE, World};
+
+#[tokio::test]
+async fn a_plugin_pushes_from_start_to_stop_and_ends_every_series() {
+    let world = World::new().await;
+    let (program, mut dockerd) = world.plugin(&[]).await;
+    assert_eq!(
+        dockerd.call("Plugin.Activate").await.unwrap().body,
+        "{\"Implements\":[\"MetricsCollector\"]}"
+    );
+    let reply = dockerd.start_metrics().await.unwrap();
+    assert_eq!((reply.status, reply.body.as_str()), (200, "{\"Err\":\"\"}"));
+    world.until_ups(2).await;
+    let reply = dockerd.stop_metrics().await.unwrap();
+    assert_eq!((reply.status, reply.body.as_str()), (200, "{\"Err\":\"\"}"));
+    let (status, said, _) = program.terminated().await;
+    assert!(status.success(), "{said}");
+    world.assert_strict();
+    world.receiver.read(|state| {
+        for (labels, samples) in state.store.iter() {
+            assert!(samples.last().unwrap().is_stale_marker(), "{labels} has not ended");
+        }
+        let own =
+            [("job", "docker-remote-write"), ("__name__", "docker_remote_write_samples_delivered_total")];
+        assert!(state.count(&own) > 0, "our own series are missing");
+    });
+}
+
+#[tokio::test]
+async fn what_an_outage_and_two_kills_left_behind_arrives_in_order_and_once() {
+    let world = World::new().await;
+    world.receiver.answer(Answer::status(503));
+    let mut served = 0;
+    for _ in 0..2 {
+        let program = world.run(&[]);
+        assert!(world.engine.wait_for(served + 3, DEADLINE).await);
+        program.killed();
+        served = world.engine.scrapes();
+    }
+    world.receiver.answer(Answer::Normal);
+    let program = world.run(&[]);
+    // Each kill may have caught one scrape between the socket and the queue.
+    world.until_ups(served - 2 + 1).await;
+    let (status, _, _) = program.terminated().await;
+    assert!(status.success());
+    world.assert_strict();
+    world.receiver.read(|state| assert_eq!(state.duplicates, 0));
+}
+
+#[tokio::test]
+async fn sigterm_delivers_what_is_queued_to_an_endpoint_that_answers() {
+    let world = World::new().await;
+    let program = world.run(&[("QUEUE_STORAGE", "memory")]);
+    world.until_ups(1).await;
+    let (status, said, _) = program.terminated().await;
+    assert!(status.success());
+    assert!(!said.contains("lost: the queue was in memory"), "{said}");
+    assert!(world.ups() >= world.engine.scrapes() - 1, "only a scrape that SIGTERM cut short may be missing");
+}
+
+#[tokio::test]
+async fn with_a_black_hole_start_stop_and_sigterm_are_answered_and_the_end_comes_within_a_second() {
+    let world = World::new().await;
+    // Connections are taken by the kernel, and never answered.
+    let black_hole = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api/v1/write", black_hole.local_addr().unwrap());
+    let (program, mut dockerd) = world.plugin(&[("REMOTE_WRITE_URL", &url)]).await;
+    assert_eq!(dockerd.start_metrics().await.unwrap().status, 200);
+    assert!(world.engine.wait_for(2, DEADLINE).await);
+    assert_eq!(dockerd.stop_metrics().await.unwrap().status, 200);
+    let (status, said, took) = program.terminated().await;
+    assert!(status.success());
+    assert!(took < Duration::from_secs(1), "SIGTERM took {took:?}");
+    assert!(said.contains("undelivered samples stay in the queue"), "{said}");
+}
