@@ -62,7 +62,7 @@ struct Shared {
     source: Mutex<Source>,
     /// Scrapes still to be answered with 500.
     failures: Mutex<u32>,
-    /// Appended to by the connection that served; [`Engine::wait_until`] sleeps on it.
+    /// Appended to by the connection that served; [`Engine::wait_for`] sleeps on it.
     served: watch::Sender<Vec<Served>>,
 }
 

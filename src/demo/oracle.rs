@@ -1,5 +1,5 @@
 //! What must arrive, worked out from the served texts alone: a reader of its own, so that no parser of the pipe vouches for
-//! itself. It knows what engines write (facts 4.01, 4.06, 4.17 to 4.20 of remote-write), and nothing more.
+//! itself. It knows what engines write (remote-write 4.01, 4.06, 4.17 to 4.20), and nothing more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::Fault;
 use crate::collector::Control;
 
-/// The type that dockerd's client sends as `Accept` and expects back (facts/docker-plugin.md section 4).
+/// The type that dockerd's client sends as `Accept` and expects back (docker-plugin 4).
 const CONTENT: HeaderValue = HeaderValue::from_static("application/vnd.docker.plugins.v1.2+json");
 
 /// StopMetrics may wait that long for the last scrape, and no longer: a shutting-down engine has 15 s for all its plugins together.

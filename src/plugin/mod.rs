@@ -2,7 +2,7 @@
 //!
 //! Owns the API socket and its connections. Hands on what dockerd wants through [`Control`]. Never knows the network, the disk or how a scrape
 //! goes: it shares memory alone with the rest, because dockerd calls StartMetrics at boot without a time-out, and an answer that waits freezes
-//! the whole engine (9.5 minutes were measured; facts/docker-plugin.md section 4).
+//! the whole engine (9.5 minutes were measured; docker-plugin 4).
 
 mod api;
 mod patience;

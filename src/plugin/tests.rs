@@ -16,7 +16,7 @@ use crate::collector::{Commands, Wanted, control};
 /// Long enough for any machine; what is waited for comes in milliseconds.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What dockerd 20.10.24 sends, byte for byte: an empty `Host`, no body (facts/docker-plugin.md section 4).
+/// What dockerd 20.10.24 sends, byte for byte: an empty `Host`, no body (docker-plugin 4).
 fn call(path: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nHost: \r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: 0\r\n\

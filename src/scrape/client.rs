@@ -33,7 +33,7 @@ pub struct TargetClient {
 enum Transport {
     /// No idle connection is kept: after a restart of the engine the old one would be a dead end, and dialling anew takes 20 us.
     Unix {
-        client: Client<UnixConnector, Empty<Bytes>>,
+        client: Box<Client<UnixConnector, Empty<Bytes>>>,
         socket: PathBuf,
         path: String,
     },
@@ -63,7 +63,9 @@ impl TargetClient {
         };
         let transport = match &config.address {
             Address::Unix { socket, path } => Transport::Unix {
-                client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector),
+                client: Box::new(
+                    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector),
+                ),
                 socket: socket.clone(),
                 path: path.clone(),
             },

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use docker_remote_write::demo::dockerd::Dockerd;
 use docker_remote_write::demo::engine::{Engine, Source};
-use docker_remote_write::demo::recording::Recording;
 use docker_remote_write::receiver::{Options, Receiver};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -40,7 +39,7 @@ impl Drop for World {
 impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Engine::new(Source::Recording(Box::new(Recording::default())));
+        let engine = Engine::new(Source::Recording(Box::default()));
         let stop = CancellationToken::new();
         let metrics = UnixListener::bind(dir.path().join("metrics.sock")).unwrap();
         let (serving, ended) = (engine.clone(), stop.clone());

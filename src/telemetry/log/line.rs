@@ -3,7 +3,7 @@ use std::fmt::{self, Write};
 use super::clock::Rfc3339;
 use super::options::{Format, Level};
 
-/// The longest line, its line end included, in bytes. dockerd's reader gives up for good at 64 KiB (facts/docker-plugin.md section 9).
+/// The longest line, its line end included, in bytes. dockerd's reader gives up for good at 64 KiB (docker-plugin 9).
 pub const MAX_LINE_BYTES: usize = 8 * 1024;
 
 /// Kept free for what follows a cut value: the mark, the quotes, `truncated`, the end of the line.

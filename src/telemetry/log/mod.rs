@@ -1,7 +1,7 @@
 //! Logs: one event is one short line, handed through a bounded queue to a thread that alone knows the output.
 //!
 //! Whoever logs never waits: dockerd reads our stdout through a pipe that blocks after about 120 KB while a live-restore daemon is down,
-//! and a line over 64 KiB ends the stream for good (facts/docker-plugin.md section 9). So a line is at most [`MAX_LINE_BYTES`], a full queue drops
+//! and a line over 64 KiB ends the stream for good (docker-plugin 9). So a line is at most [`MAX_LINE_BYTES`], a full queue drops
 //! and counts, and what was dropped is said as soon as lines flow again. The same message more than ten times in ten seconds becomes one line
 //! with a count.
 

@@ -12,7 +12,7 @@ use crate::model::now_ms;
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// From now on a panic is one log line with its place and its words, given at most 200 ms to leave. Release builds then abort, and dockerd starts
-/// the plugin anew (facts/docker-plugin.md section 6). Before [`init`](super::init) a panic is printed as it always was.
+/// the plugin anew (docker-plugin 6). Before [`init`](super::init) a panic is printed as it always was.
 pub fn install_panic_hook() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| match PROCESS.get() {
