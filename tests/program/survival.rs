@@ -23,6 +23,7 @@ async fn a_plugin_pushes_from_start_to_stop_and_ends_every_series() {
     assert_eq!((reply.status, reply.body.as_str()), (200, "{\"Err\":\"\"}"));
     let (status, said, _) = program.terminated().await;
     assert!(status.success(), "{said}");
+    assert_eq!(said.matches("the endpoint takes our samples").count(), 1, "{said}");
     world.assert_strict();
     world.receiver.read(|state| {
         for (labels, samples) in state.store.iter() {
