@@ -188,6 +188,13 @@ impl Program {
         (status, said, start.elapsed())
     }
 
+    /// Names of the process's threads, as the kernel cuts them to 15 bytes.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.map(|name| name.trim_end().to_owned()).collect()
+    }
+
     /// kill -9.
     pub(crate) fn killed(mut self) {
         self.child.kill().unwrap();
