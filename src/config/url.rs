@@ -234,6 +234,8 @@ mod tests {
             "unix:///x.sock?metrics",
             "unix:///x.sock?path=metrics",
             "unix:///x.sock?path=/a b",
+            "unix:///x.sock?path=/a\"<>",
+            "unix:///x.sock?path=/a{b}\\",
             "unix:///x.sock?path=",
             "/run/x.sock",
             "http://u:p@h/",

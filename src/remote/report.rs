@@ -18,6 +18,8 @@ pub(super) struct Report {
     unreadable: Episode,
     rejected: Tally,
     expired: Tally,
+    /// Whether somebody who watches the log has been told that it works.
+    greeted: bool,
 }
 
 impl Report {
@@ -30,11 +32,19 @@ impl Report {
             unreadable: Episode::default(),
             rejected: Tally::default(),
             expired: Tally::default(),
+            greeted: false,
         }
     }
 
     pub(super) fn started(&self, pending: u64) {
         info!(endpoint = %self.endpoint, url = %self.url, pending, "sending to this endpoint");
+    }
+
+    /// The first delivery since the start is worth a line: until then nobody knows whether the settings are right.
+    pub(super) fn delivered(&mut self, samples: u64) {
+        if !std::mem::replace(&mut self.greeted, true) {
+            info!(endpoint = %self.endpoint, url = %self.url, samples, "the endpoint takes our samples");
+        }
     }
 
     pub(super) fn retrying(&mut self, reason: Reason, said: &str, pending: u64, wait: Duration) {

@@ -206,6 +206,7 @@ impl Worker {
                 }
                 self.metrics.delivered(batch.max_timestamp());
                 self.answered();
+                self.report.delivered(delivered);
                 said.text(&self.client).await;
                 Next::Done
             }

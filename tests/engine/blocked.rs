@@ -52,8 +52,10 @@ fn start_metrics_is_answered_with_a_black_hole_and_a_frozen_disk(manifest: Manif
     plugin.await_queue_growth(&engine, 3);
     disk.freeze();
     let frozen_at = now_ms();
-    // A scrape passes and its record meets the frozen disk.
-    std::thread::sleep(Duration::from_millis(1500));
+    let before = engine.scrapes_answered();
+    eventually("two scrapes whose records meet the frozen disk", PATIENCE, || {
+        (engine.scrapes_answered() >= before + 2).then_some(())
+    });
     let start = slowest_call(&plugin, "StartMetrics");
     let stop = slowest_call(&plugin, "StopMetrics");
     slowest_call(&plugin, "StartMetrics");
@@ -68,7 +70,14 @@ fn start_metrics_is_answered_with_a_black_hole_and_a_frozen_disk(manifest: Manif
 
     // Nothing is lost by it: the scrapes from before and under the frost reach a receiver that answers.
     plugin.await_queue_growth(&engine, 2);
-    plugin.disable(&engine);
+    let disable = plugin.disable(&engine);
+    figure(&format!(
+        "`docker plugin disable` with a black-hole endpoint ({}): {} ms",
+        manifest.path(),
+        disable.as_millis()
+    ));
+    assert!(disable < Duration::from_secs(1), "`docker plugin disable` took {disable:?}");
+    disk.mount_again();
     plugin.set(&engine, &[("REMOTE_WRITE_URL", &receiver.push_url())]);
     plugin.enable(&engine);
     eventually("the samples that were queued under the frost", PATIENCE, || {

@@ -18,10 +18,18 @@ mod bad_setting;
 /// dockerd must never wait: black-hole endpoint, frozen queue disk.
 mod blocked;
 
+/// Real file systems that are full or read-only under the queue.
+mod disk;
+
 /// What the closing note quotes: start-up time, size, memory.
 mod figures;
 
 mod support;
+
+/// The binary without dockerd, shared with the other tests.
+#[path = "../support/program.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "helpers of tests; each target uses its part of them")]
+mod program;
 
 /// One test for each manifest and receiver, so that the name of a failure says which.
 macro_rules! for_each_manifest_and_receiver {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use docker_remote_write::receiver::Answer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::{DEADLINE, World};
@@ -22,6 +23,7 @@ async fn a_plugin_pushes_from_start_to_stop_and_ends_every_series() {
     assert_eq!((reply.status, reply.body.as_str()), (200, "{\"Err\":\"\"}"));
     let (status, said, _) = program.terminated().await;
     assert!(status.success(), "{said}");
+    assert_eq!(said.matches("the endpoint takes our samples").count(), 1, "{said}");
     world.assert_strict();
     world.receiver.read(|state| {
         for (labels, samples) in state.store.iter() {
@@ -79,4 +81,41 @@ async fn with_a_black_hole_start_stop_and_sigterm_are_answered_and_the_end_comes
     assert!(status.success());
     assert!(took < Duration::from_secs(1), "SIGTERM took {took:?}");
     assert!(said.contains("undelivered samples stay in the queue"), "{said}");
+}
+
+#[tokio::test]
+async fn a_target_over_http_needs_no_certificates_of_the_system() {
+    let world = World::new().await;
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/metrics", target.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = target.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\nConnection: close\r\n\r\na 1\n";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    // As in a plugin's root file system, which is empty but for the binary.
+    let nowhere = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
+    let program = world.run(&[("SCRAPE_URL", url.as_str()), nowhere[0], nowhere[1]]);
+    world.until_ups(2).await;
+    let (status, said, _) = program.terminated().await;
+    assert!(status.success(), "{said}");
+    world.assert_strict();
+}
+
+#[tokio::test]
+async fn dockerd_disk_log_and_everything_else_have_a_thread_each() {
+    let world = World::new().await;
+    let (program, mut dockerd) = world.plugin(&[]).await;
+    assert_eq!(dockerd.start_metrics().await.unwrap().status, 200);
+    world.until_ups(1).await;
+    let threads = program.threads();
+    for name in ["docker-remote-w", "plugin-api", "queue", "log-writer"] {
+        assert_eq!(threads.iter().filter(|thread| *thread == name).count(), 1, "{name} in {threads:?}");
+    }
+    // Beside them only tokio's blocking pool, for getaddrinfo and the files of settings.
+    let known = ["docker-remote-w", "plugin-api", "queue", "log-writer", "tokio-rt-worker"];
+    assert!(threads.iter().all(|thread| known.contains(&thread.as_str())), "{threads:?}");
 }

@@ -1,5 +1,6 @@
 //! A Docker engine of the test's own: containerd and dockerd with all state in one temporary directory, no bridge, no iptables, no system service.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -31,6 +32,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 pub(crate) struct Engine {
     dockerd: Option<Process>,
     containerd: Option<Process>,
+    /// Requests to this dockerd's metrics socket that were ours.
+    asked: Cell<usize>,
     dir: TempDir,
 }
 
@@ -53,7 +56,7 @@ impl Engine {
         let containerd = Process::start("containerd", command, &at("containerd.log"));
         eventually("containerd's socket", PATIENCE, || at("containerd/c.sock").exists().then_some(()));
 
-        let mut engine = Engine { dockerd: None, containerd: Some(containerd), dir };
+        let mut engine = Engine { dockerd: None, containerd: Some(containerd), asked: Cell::new(0), dir };
         engine.start_dockerd();
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
@@ -87,6 +90,7 @@ impl Engine {
             matches!(http::get_unix(&socket, "/_ping"), Ok((200, _))).then_some(())
         });
         self.dockerd = Some(dockerd);
+        self.asked.set(0);
         start.elapsed()
     }
 
@@ -130,7 +134,19 @@ impl Engine {
         let (status, body) =
             http::get_unix(&self.at("exec/metrics.sock"), "/metrics").expect("the metrics socket answers");
         assert_eq!(status, 200);
+        self.asked.set(self.asked.get() + 1);
         body
+    }
+
+    /// How many scrapes of the plugin this dockerd has answered, by its own count, without the requests made here.
+    pub(crate) fn scrapes_answered(&self) -> usize {
+        let asked_before = self.asked.get();
+        let exposition = self.exposition();
+        let counted: Option<usize> = exposition
+            .lines()
+            .find_map(|line| line.strip_prefix("promhttp_metric_handler_requests_total{code=\"200\"} "))
+            .and_then(|count| count.parse().ok());
+        counted.expect("the engine counts what it has answered") - asked_before
     }
 
     /// Everything dockerd has logged, plugins' lines included.

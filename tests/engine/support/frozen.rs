@@ -8,8 +8,9 @@ use std::process::Command;
 /// Big enough for the queue and its reserve.
 const SIZE: u64 = 256 * 1024 * 1024;
 
-/// A mounted ext4 image. Dropping it thaws and unmounts it.
+/// An ext4 image over a directory. Dropping it thaws and unmounts it.
 pub(crate) struct FreezableDisk {
+    image: PathBuf,
     mount_point: PathBuf,
 }
 
@@ -17,10 +18,16 @@ impl FreezableDisk {
     /// Makes the image and mounts it over `mount_point`, which is created if it is missing.
     pub(crate) fn mount(image: &Path, mount_point: &Path) -> FreezableDisk {
         File::create(image).and_then(|file| file.set_len(SIZE)).expect("the scratch directory is writable");
-        fs::create_dir_all(mount_point).expect("the mount point can be made");
         run("mkfs.ext4", &["-q", &image.to_string_lossy()]);
-        run("mount", &["-o", "loop", &image.to_string_lossy(), &mount_point.to_string_lossy()]);
-        FreezableDisk { mount_point: mount_point.to_owned() }
+        let disk = FreezableDisk { image: image.to_owned(), mount_point: mount_point.to_owned() };
+        disk.mount_again();
+        disk
+    }
+
+    /// `docker plugin disable` unmounts everything below the plugin's directory, this disk too.
+    pub(crate) fn mount_again(&self) {
+        fs::create_dir_all(&self.mount_point).expect("the mount point can be made");
+        run("mount", &["-o", "loop", &self.image.to_string_lossy(), &self.mount_point.to_string_lossy()]);
     }
 
     /// From now on every write waits.

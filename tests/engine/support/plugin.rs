@@ -43,30 +43,38 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Runs `make plugin MANIFEST=...` against the engine.
+    /// `make plugin`, which must succeed.
     pub(crate) fn create(engine: &Engine, manifest: Manifest) -> Plugin {
+        let output = Plugin::make(engine, manifest);
+        assert!(output.status.success(), "make plugin: {output:?}");
+        Plugin { id: engine.docker(&["plugin", "inspect", NAME, "--format", "{{.Id}}"]), manifest }
+    }
+
+    /// Runs `make plugin MANIFEST=...` against the engine.
+    pub(crate) fn make(engine: &Engine, manifest: Manifest) -> Output {
         let _one_at_a_time = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
         let mut command = Command::new("make");
         engine.address(&mut command);
         // What `cargo test` adds to our environment describes this test program: build scripts (ours, ring's) would take it for a change.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if ["CARGO", "OUT_DIR", "REVISION"].contains(&&*text)
-                || ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_"].iter().any(|own| text.starts_with(own))
+            let ours = ["CARGO", "OUT_DIR", "REVISION"].contains(&&*text);
+            if ours
+                || ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_"]
+                    .iter()
+                    .any(|prefix| text.starts_with(prefix))
             {
                 command.env_remove(&name);
             }
         }
-        let output = command
+        command
             .arg("--no-print-directory")
             .arg("--directory")
             .arg(env!("CARGO_MANIFEST_DIR"))
             .arg("plugin")
             .arg(format!("MANIFEST={}", manifest.path()))
             .output()
-            .expect("make is installed");
-        assert_success("make plugin", &output);
-        Plugin { id: engine.docker(&["plugin", "inspect", NAME, "--format", "{{.Id}}"]), manifest }
+            .expect("make is installed")
     }
 
     /// `docker plugin set`, all settings in one call.
@@ -154,15 +162,6 @@ fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
-}
-
-fn assert_success(what: &str, output: &Output) {
-    assert!(
-        output.status.success(),
-        "{what}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 fn bytes_below(dir: &Path) -> u64 {

@@ -89,9 +89,14 @@ impl Receiver {
         self.query(promql, "value")
     }
 
-    /// Every stored sample of the last hour, oldest first. Staleness markers are not among them.
+    /// Every stored sample of the last hour, oldest first, without staleness markers: Prometheus leaves them out itself, VictoriaMetrics shows
+    /// them as NaN (and an engine serves no other NaN; facts: docker-plugin 12).
     pub(crate) fn stored(&self, selector: &str) -> Vec<Points> {
-        self.query(&format!("{selector}[1h]"), "values")
+        let mut found = self.query(&format!("{selector}[1h]"), "values");
+        for series in &mut found {
+            series.points.retain(|(_, value)| !value.is_nan());
+        }
+        found
     }
 
     /// The samples of a selector that names exactly one series; empty if there is none.

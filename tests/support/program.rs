@@ -1,0 +1,203 @@
+//! The real binary with an engine to scrape, a strict receiver and a directory of its own.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use docker_remote_write::demo::dockerd::Dockerd;
+use docker_remote_write::demo::engine::{Engine, Source};
+use docker_remote_write::receiver::{Options, Receiver};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Long enough for a loaded machine; a test that waits this long has failed.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Everything around the program: an engine to scrape, a strict receiver, a directory.
+pub(crate) struct World {
+    dir: tempfile::TempDir,
+    pub(crate) engine: Engine,
+    pub(crate) receiver: Receiver,
+    address: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::new(Source::Recording(Box::default()));
+        let stop = CancellationToken::new();
+        let metrics = UnixListener::bind(dir.path().join("metrics.sock")).unwrap();
+        let (serving, ended) = (engine.clone(), stop.clone());
+        tokio::spawn(async move { serving.serve(metrics, ended).await });
+        let receiver = Receiver::new(Options::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (receiving, ended) = (receiver.clone(), stop.clone());
+        tokio::spawn(async move { receiving.serve(listener, ended).await });
+        Self { dir, engine, receiver, address, stop }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn settings(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("REMOTE_WRITE_URL", format!("http://{}/api/v1/write", self.address)),
+            ("SCRAPE_URL", format!("unix://{}", self.path("metrics.sock").display())),
+            ("SCRAPE_INTERVAL", "1s".to_owned()),
+            ("QUEUE_DIR", self.path("queue").display().to_string()),
+            ("INSTANCE", "host".to_owned()),
+        ])
+    }
+
+    /// `run` with the world's settings, and others on top.
+    pub(crate) fn run(&self, more: &[(&'static str, &str)]) -> Program {
+        Program::start(&["run"], &with(self.settings(), more))
+    }
+
+    /// `plugin`, and dockerd's end of its API socket.
+    pub(crate) async fn plugin(&self, more: &[(&'static str, &str)]) -> (Program, Dockerd) {
+        let socket = self.path("api.sock");
+        let program =
+            Program::start(&["plugin", "--socket", socket.to_str().unwrap()], &with(self.settings(), more));
+        (program, dockerd(&socket).await)
+    }
+
+    /// How many scrapes have arrived as good ones.
+    pub(crate) fn ups(&self) -> usize {
+        self.receiver.read(|state| state.count(&[("__name__", "up"), ("job", "docker")]))
+    }
+
+    pub(crate) async fn until_ups(&self, count: usize) {
+        let enough = |state: &docker_remote_write::receiver::State| {
+            state.count(&[("__name__", "up"), ("job", "docker")]) >= count
+        };
+        self.receiver.wait_until(enough, DEADLINE).await.unwrap();
+    }
+
+    pub(crate) fn assert_strict(&self) {
+        self.receiver.read(|state| {
+            assert_eq!(state.violation_count, 0, "{:?}", state.violations);
+        });
+    }
+}
+
+pub(crate) fn with(
+    mut settings: BTreeMap<&'static str, String>,
+    more: &[(&'static str, &str)],
+) -> BTreeMap<&'static str, String> {
+    settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    settings
+}
+
+/// Connects as dockerd does once the socket is there.
+async fn dockerd(socket: &Path) -> Dockerd {
+    let start = Instant::now();
+    loop {
+        match Dockerd::connect(socket).await {
+            Ok(dockerd) => return dockerd,
+            Err(error) => assert!(start.elapsed() < DEADLINE, "no api socket: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The running binary and what it has said.
+pub(crate) struct Program {
+    child: Child,
+    said: watch::Receiver<String>,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Program {
+    pub(crate) fn start(arguments: &[&str], settings: &BTreeMap<&'static str, String>) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_docker-remote-write"))
+            .args(arguments)
+            .env_clear()
+            .envs(settings)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (say, said) = watch::channel(String::new());
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let say = say.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines() {
+                    let Ok(line) = line else { return };
+                    say.send_modify(|said| {
+                        said.push_str(&line);
+                        said.push('\n');
+                    });
+                }
+            });
+        }
+        Self { child, said }
+    }
+
+    /// Waits until something has been said.
+    pub(crate) async fn says(&mut self, words: &str) {
+        let heard = tokio::time::timeout(DEADLINE, self.said.wait_for(|said| said.contains(words)));
+        let heard = heard.await.map(|heard| heard.is_ok());
+        assert!(matches!(heard, Ok(true)), "{words:?} was never said, but: {}", *self.said.borrow());
+    }
+
+    /// Waits for the end; all that was said.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < DEADLINE, "still running: {}", *self.said.borrow());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        // The readers end with their pipes.
+        while self.said.changed().await.is_ok() {}
+        let said = self.said.borrow().clone();
+        (status, said)
+    }
+
+    /// SIGTERM, then [`Program::ended`]; also how long that took.
+    pub(crate) async fn terminated(self) -> (ExitStatus, String, Duration) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let start = Instant::now();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let (status, said) = self.ended().await;
+        (status, said, start.elapsed())
+    }
+
+    /// Names of the process's threads, as the kernel cuts them to 15 bytes.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.map(|name| name.trim_end().to_owned()).collect()
+    }
+
+    /// kill -9.
+    pub(crate) fn killed(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
