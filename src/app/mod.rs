@@ -66,8 +66,7 @@ impl App {
     pub fn build(config: Config, log: Option<LogWriter>) -> Result<Self, BuildError> {
         remote::install_crypto_provider();
         for endpoint in &config.endpoints {
-            remote::check(endpoint)
-                .map_err(|source| BuildError::Endpoint { endpoint: endpoint.name.clone(), source })?;
+            check_endpoint(endpoint, config.mode)?;
         }
         let names: Vec<String> = config.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
         let queue = match (Queue::open(&config.queue, &names), config.mode) {
@@ -131,6 +130,21 @@ impl App {
         let ledgers: Vec<_> = names.enumerate().map(|(number, name)| (name, queue.ledger(number))).collect();
         say_what_is_left(&ledgers);
         Ok(ledgers)
+    }
+}
+
+/// A file may appear after us when a host boots; `run` is started again by whoever started it, a plugin would stay dead. So the plugin
+/// scrapes and queues, and the sender looks for the file before each attempt.
+fn check_endpoint(endpoint: &remote::Config, mode: Mode) -> Result<(), BuildError> {
+    match (remote::check(endpoint), mode) {
+        (Ok(()), Mode::Plugin | Mode::Run) => Ok(()),
+        (Err(SetupError::File(error)), Mode::Plugin) => {
+            warn!(endpoint = %endpoint.name, %error, "samples are queued until the file can be used");
+            Ok(())
+        }
+        (Err(source), Mode::Plugin | Mode::Run) => {
+            Err(BuildError::Endpoint { endpoint: endpoint.name.clone(), source })
+        }
     }
 }
 
