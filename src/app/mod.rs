@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use crate::collector::{Collector, CollectorMetrics, Commands, SelfExposition};
 use crate::config::{Config, Mode};
 use crate::model::now_ms;
-use crate::queue::{self, Ledger, OpenError, Queue, Storage};
+use crate::queue::{Ledger, OpenError, Queue, Storage};
 use crate::remote::{self, Sender, SetupError};
 use crate::scrape::ScrapeError;
 use crate::telemetry::log::LogWriter;
@@ -63,7 +63,7 @@ impl App {
     ///
     /// # Errors
     /// What is wrong with an endpoint; with the queue's directory, outside the plugin.
-    pub fn build(config: Config, log: Option<LogWriter>) -> Result<Self, BuildError> {
+    pub fn build(mut config: Config, log: Option<LogWriter>) -> Result<Self, BuildError> {
         remote::install_crypto_provider();
         for endpoint in &config.endpoints {
             check_endpoint(endpoint, config.mode)?;
@@ -77,7 +77,9 @@ impl App {
                     %error,
                     "the queue is in memory until the plugin is started again: what is not delivered by then will be lost, and counted"
                 );
-                Queue::open(&queue::Config { storage: Storage::Memory, ..config.queue.clone() }, &names)?
+                // Kept in the settings too: the drain waits longer for what nothing else keeps.
+                config.queue.storage = Storage::Memory;
+                Queue::open(&config.queue, &names)?
             }
         };
         Ok(Self { config, queue, log })
