@@ -287,3 +287,23 @@ fn a_last_scrape_in_the_same_millisecond_as_the_one_before_still_counts() {
     target.ingest.last_scrape(b"a 2\n", 10, Instant::now()).unwrap();
     assert_eq!(target.samples(), ["a 2@11"]);
 }
+
+#[test]
+fn a_line_that_stood_under_two_types_ends_both_of_its_series() {
+    let mut target = Target::new(rules());
+    let body = "# TYPE h histogram\nh{le=\"1\"} 1\n# TYPE h gauge\nh{le=\"1\"} 2\n";
+    assert_eq!(target.scrape(1, body).0, ["h{le=\"1.0\"} 1@1", "h{le=\"1\"} 2@1"]);
+    let (samples, report) = target.scrape(2, "a 1\n");
+    assert_eq!(samples, ["a 1@2", "h{le=\"1.0\"} stale@2", "h{le=\"1\"} stale@2"]);
+    assert_eq!(report.markers, 2);
+}
+
+#[test]
+fn a_last_scrape_that_fails_under_another_type_leaves_every_series_to_be_ended() {
+    let mut target = Target::new(rules());
+    target.scrape(1, "# TYPE h histogram\nh{le=\"1\"} 1\n");
+    let broken = "# TYPE h gauge\nh{le=\"1\"} 2\nx y\n";
+    assert!(target.ingest.last_scrape(broken.as_bytes(), 2, Instant::now()).is_err());
+    assert_eq!(target.ingest.end_all(3), 1);
+    assert_eq!(target.samples(), ["h{le=\"1.0\"} stale@3"]);
+}
