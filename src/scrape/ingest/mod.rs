@@ -82,7 +82,7 @@ pub struct Ingest {
     families: Families,
     synthetic: Vec<Synthetic>,
     scrape: u64,
-    /// Series without timestamps of their own in the last good scrape: what vanishes from here gets a marker.
+    /// Series without timestamps of their own in the last good scrape, held: what vanishes from here gets a marker.
     tracked: Vec<u32>,
     tracked_now: Vec<u32>,
     samples: Vec<SampleRef>,
@@ -337,6 +337,9 @@ impl Ingest {
                 markers += u64::from(self.mark(*slot, timestamp));
             }
         }
+        // A line may name another series the next time it comes; what it named until now is still to be ended.
+        self.tracked_now.iter().for_each(|slot| self.series.hold(*slot));
+        before.iter().for_each(|slot| self.series.release(*slot));
         self.tracked = std::mem::replace(&mut self.tracked_now, before);
         self.tracked_now.clear();
         markers
