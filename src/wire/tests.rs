@@ -261,3 +261,26 @@ proptest! {
         let _ = RequestBuilder::new().push(&message, 0, &WIDE);
     }
 }
+
+#[test]
+fn symbols_of_vanished_series_do_not_crowd_out_the_samples() {
+    let labelled = |number: usize| {
+        let value = format!("{number:0>100}");
+        let labels = Labels::from_iter([(METRIC_NAME, "m"), ("n", value.as_str())]);
+        TestSeries { labels, metric_type: MetricType::Gauge, help: String::new() }
+    };
+    let limits = Limits { max_samples: 2_000, max_bytes: 16_000 };
+    let mut encoder = RecordEncoder::new(limits);
+    let mut all: Vec<_> = (0..100).map(labelled).collect();
+    assert_eq!(encode(&mut encoder, &samples(100, 1), &all).len(), 1);
+    // Every series gives way to another one of the same size, so one record is enough again.
+    for round in 1..=4 {
+        all = (0..100).map(|number| labelled(round * 100 + number)).collect();
+        let mut samples = samples(100, 1);
+        samples.iter_mut().for_each(|sample| sample.generation = u32::try_from(round).unwrap());
+        let records = encode(&mut encoder, &samples, &all);
+        assert_eq!(records.len(), 1, "round {round}");
+        let message = decode_v2(&records[0].1, MAX).unwrap().encoded_len();
+        assert!(message <= limits.max_bytes, "round {round}: {message} bytes");
+    }
+}
