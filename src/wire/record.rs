@@ -59,8 +59,17 @@ impl Table {
     fn renew_if_bloated(&mut self) {
         const SLACK: usize = 256;
         if self.baseline > 0 && self.symbols.len() > 2 * self.baseline + SLACK {
-            *self = Self::new(self.epoch.wrapping_add(1));
+            self.renew();
         }
+    }
+
+    /// Whether there may be symbols that no series needs any more.
+    fn has_garbage(&self) -> bool {
+        self.baseline > 0 && self.symbols.len() > self.baseline
+    }
+
+    fn renew(&mut self) {
+        *self = Self::new(self.epoch.wrapping_add(1));
     }
 }
 
@@ -105,7 +114,13 @@ impl RecordEncoder {
                 self.tables.push(Table::new(0));
             }
             self.tables[at].renew_if_bloated();
-            let counts = self.fill(at, rest, &describe);
+            let mut counts = self.fill(at, rest, &describe);
+            let cut = counts.samples < self.limits.max_samples && (counts.samples as usize) < rest.len();
+            if cut && self.tables[at].has_garbage() {
+                // Symbols of vanished series took the room of samples.
+                self.tables[at].renew();
+                counts = self.fill(at, rest, &describe);
+            }
             let table = &mut self.tables[at];
             if table.baseline == 0 {
                 table.baseline = table.symbols.len();
