@@ -132,3 +132,22 @@ async fn rw_3_06_a_shutdown_in_the_middle_of_a_scrape_leaves_no_trace() {
     bench.collecting.take().unwrap().await.unwrap();
     assert_eq!(*bench.queue.end().borrow(), end);
 }
+
+#[tokio::test]
+async fn every_one_of_several_stops_is_answered() {
+    let mut bench = Bench::new();
+    // The last scrape takes its 400 ms, so the second stop comes while the first is being carried out.
+    serve(&bench.socket(), b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Silence);
+    let config = bench.config();
+    bench.collect(&config);
+    bench.control.start();
+    let mut metrics = tokio::time::interval(Duration::from_millis(5));
+    while !bench.metrics.snapshot().running {
+        metrics.tick().await;
+    }
+    bench.control.stop();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let second = bench.control.stop();
+    assert!(bench.control.stopped(second, DEADLINE).await, "the second stop was never answered");
+    bench.end().await;
+}
