@@ -120,7 +120,7 @@ impl Collector {
             let command = *commands.wanted.borrow_and_update();
             state = match (state, command.wanted) {
                 (State::Stopped, Wanted::Running) => self.start(command),
-                (State::Running, Wanted::Stopped) => self.stop(&mut commands).await,
+                (State::Running, Wanted::Stopped) => self.stop(&commands).await,
                 (State::Stopped, Wanted::Stopped) => State::Stopped,
                 (State::Running, Wanted::Running) => State::Running,
             };
@@ -185,13 +185,15 @@ impl Collector {
     }
 
     /// The last scrape, then the end of every series. A start that comes meanwhile wins.
-    async fn stop(&mut self, commands: &mut Commands) -> State {
+    async fn stop(&mut self, commands: &Commands) -> State {
         self.last_tick = None;
         let started = Instant::now();
         let timestamp = now_ms();
+        // Looks on its own: a repeated stop that is seen here is still to be answered.
+        let mut wanted = commands.wanted.clone();
         let fetched = tokio::select! {
             biased;
-            _ = commands.wanted.wait_for(|command| command.wanted == Wanted::Running) => {
+            _ = wanted.wait_for(|command| command.wanted == Wanted::Running) => {
                 info!("scraping goes on: a start came before the stop was carried out");
                 return State::Running;
             }
