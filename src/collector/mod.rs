@@ -87,21 +87,22 @@ impl Collector {
         metrics: CollectorMetrics,
     ) -> Result<Self, ScrapeError> {
         let scrape = &config.scrape;
-        let rules = |target_labels: &Labels, synthetic_series| Rules {
+        let rules = |target_labels: &Labels, sample_limit, synthetic_series| Rules {
             target_labels: target_labels.clone(),
             external_labels: scrape.external_labels.clone(),
             honor_labels: scrape.honor_labels,
             honor_timestamps: scrape.honor_timestamps,
             normalize_le: scrape.normalize_le,
-            sample_limit: scrape.sample_limit,
+            sample_limit,
             synthetic_series,
         };
         Ok(Self {
             client: TargetClient::new(scrape)?,
             schedule: Schedule::new(scrape.interval, &scrape.target_labels),
-            target: Source::new(rules(&scrape.target_labels, true), queue.clone()),
+            target: Source::new(rules(&scrape.target_labels, scrape.sample_limit, true), queue.clone()),
             own: own.map(|exposition| OwnSeries {
-                source: Source::new(rules(&exposition.labels, false), queue.clone()),
+                // Without the target's limit: what it refuses is told by these.
+                source: Source::new(rules(&exposition.labels, None, false), queue.clone()),
                 exposition,
                 text: String::new(),
             }),
