@@ -201,6 +201,13 @@ fn rw_4_16_a_duplicate_label_name_fails_the_scrape() {
 }
 
 #[test]
+fn rw_4_02_a_series_that_cannot_be_is_scraped_but_does_not_reach_relabelling() {
+    let mut target = Target::new(rules());
+    let (_, report) = target.scrape(1, "a 1\na{x=\"1\",x=\"2\"} 1\nb 1\n");
+    assert_eq!((report.scraped, report.post_relabel), (2, 1));
+}
+
+#[test]
 fn rw_4_19_le_and_quantile_are_spelled_as_prometheus_3_stores_them_under_their_type_only() {
     let body = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\n# TYPE s summary\ns{quantile=\"0.50\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n";
     let mut target = Target::new(rules());
