@@ -230,9 +230,9 @@ impl Ingest {
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
         report.scraped += 1;
-        report.post_relabel += 1;
         // Beyond the limit lines are only counted: the scrape fails, and five million series must not be remembered.
-        if self.rules.sample_limit.is_some_and(|limit| report.post_relabel > limit) {
+        if self.rules.sample_limit.is_some_and(|limit| report.post_relabel >= limit) {
+            report.post_relabel += 1;
             return Ok(());
         }
         let spelling = self.spelling(exposed.in_force);
@@ -240,6 +240,7 @@ impl Ingest {
             Some(slot) => (slot, true),
             None => (self.introduce(exposed, spelling)?, false),
         };
+        report.post_relabel += 1;
         self.series.refresh_metadata(slot, &self.families);
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
         match self.admit(slot, exposed.value, own, timestamp) {
