@@ -244,6 +244,41 @@ fn metadata_follows_the_family_and_a_change_reaches_known_series() {
 }
 
 #[test]
+fn rw_4_30_a_series_changes_its_family_when_another_fits_better_or_the_old_one_no_longer_does() {
+    let mut target = Target::new(rules());
+    let mut types = |timestamp, body: &str| {
+        target.scrape(timestamp, body);
+        let of = |sample: &crate::model::SampleRef| {
+            (sample.generation, target.ingest.describe(sample.slot).metric_type)
+        };
+        target.ingest.samples().iter().map(of).collect::<Vec<_>>()
+    };
+    let histogram = types(1, "# TYPE h histogram\nh_sum 1\nh_count 1\n");
+    let own = types(2, "# TYPE h histogram\n# TYPE h_count gauge\nh_sum 1\nh_count 1\n");
+    let gauge = types(3, "# TYPE h gauge\nh_sum 1\nh_count 1\n");
+    assert_eq!([histogram[1].1, own[1].1], [MetricType::Histogram, MetricType::Gauge]);
+    assert_eq!([own[0].1, gauge[0].1], [MetricType::Histogram, MetricType::Unknown]);
+    assert_eq!(histogram[0], own[0]);
+    assert!(histogram[1].0 != own[1].0 && own[0].0 != gauge[0].0);
+}
+
+#[test]
+fn metadata_that_changes_behind_its_samples_is_theirs_in_the_same_scrape() {
+    let mut target = Target::new(rules());
+    let mut generations = Vec::new();
+    for (timestamp, body) in [(1, "m 1\n# HELP m one\n"), (2, "m 1\n# HELP m two\n"), (3, "# HELP m three\n")]
+    {
+        target.scrape(timestamp, body);
+        let sample = target.ingest.samples()[0];
+        generations.push(sample.generation);
+        let help = target.ingest.describe(sample.slot).help;
+        assert!(body.contains(help) && !help.is_empty(), "{help:?} after {body:?}");
+    }
+    generations.dedup();
+    assert_eq!(generations.len(), 3, "an encoder would not notice the change");
+}
+
+#[test]
 fn slots_of_vanished_series_are_reused_with_a_new_generation() {
     let mut target = Target::new(rules());
     target.scrape(1, "a 1\n");
