@@ -241,7 +241,6 @@ impl Ingest {
             None => (self.introduce(exposed, spelling)?, false),
         };
         report.post_relabel += 1;
-        self.series.refresh_metadata(slot, &self.families);
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
         match self.admit(slot, exposed.value, own, timestamp) {
             Ok(()) => report.added += u64::from(!known),
@@ -369,7 +368,9 @@ impl Ingest {
     }
 
     fn commit(&mut self, timestamp: i64) {
-        for sample in &self.samples {
+        for sample in &mut self.samples {
+            // Only now: a HELP or TYPE may stand behind its samples, or come as a series ends.
+            sample.generation = self.series.refresh_metadata(sample.slot, &self.families);
             let series = self.series.get_mut(sample.slot);
             (series.last_timestamp, series.last_value) = (sample.timestamp, sample.value.to_bits());
         }
