@@ -229,6 +229,30 @@ fn a_series_whose_type_changes_its_spelling_ends_under_the_old_name() {
 }
 
 #[test]
+fn the_same_line_under_two_types_in_one_scrape_is_two_series_that_both_end() {
+    let mut target = Target::new(rules());
+    let body = "# TYPE h gauge\nh{le=\"1\"} 1\n# TYPE h histogram\nh{le=\"1\"} 2\n";
+    let both = ["h{le=\"1\"} 1", "h{le=\"1.0\"} 2"];
+    for timestamp in [1, 2] {
+        let (samples, report) = target.scrape(timestamp, body);
+        assert_eq!(samples, both.map(|sample| format!("{sample}@{timestamp}")));
+        assert_eq!(report.added, if timestamp == 1 { 2 } else { 0 });
+    }
+    assert_eq!(target.scrape(3, "").0, ["h{le=\"1\"} stale@3", "h{le=\"1.0\"} stale@3"]);
+    assert!(target.scrape(4, "").0.is_empty());
+}
+
+#[test]
+fn a_last_scrape_that_fails_behind_another_type_leaves_every_series_to_be_ended() {
+    let mut target = Target::new(rules());
+    target.scrape(1, "# TYPE h gauge\nh{le=\"1\"} 1\n");
+    let last = b"# TYPE h histogram\nh{le=\"1\"} 1\nbad line\n";
+    assert!(target.ingest.last_scrape(last, 2, Instant::now()).is_err());
+    assert_eq!(target.ingest.end_all(3), 1);
+    assert_eq!(target.samples(), ["h{le=\"1\"} stale@3"]);
+}
+
+#[test]
 fn metadata_follows_the_family_and_a_change_reaches_known_series() {
     let mut target = Target::new(rules());
     target.scrape(1, "# HELP h one\n# TYPE h histogram\nh_sum 1\n");
