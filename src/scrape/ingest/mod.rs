@@ -303,9 +303,7 @@ impl Ingest {
             Spelling::Le | Spelling::Quantile => labels.normalize(exposed.in_force),
         }
         let slot = self.series.acquire(self.labels.apply(labels.iter()));
-        if let Some(replaced) = self.lines.insert(exposed.raw, spelling, slot) {
-            self.series.release(replaced);
-        }
+        self.lines.insert(exposed.raw, spelling, slot);
         Ok(slot)
     }
 
