@@ -105,25 +105,29 @@ impl SeriesTable {
         self.slots[slot as usize].as_ref().map_or(&NONE, |series| &series.labels)
     }
 
-    /// Gives the series the metadata of its family as it is now.
-    pub(super) fn refresh_metadata(&mut self, slot: u32, families: &Families) {
-        let Some(series) = self.slots[slot as usize].as_mut() else { return };
+    /// Gives the series the metadata of its family as it is now; returns its generation.
+    pub(super) fn refresh_metadata(&mut self, slot: u32, families: &Families) -> u32 {
+        let series = self.get_mut(slot);
         if series.metadata_epoch == families.epoch() {
-            return;
+            return series.generation;
         }
         series.metadata_epoch = families.epoch();
+        let name = series.labels.get(crate::model::METRIC_NAME).unwrap_or_default();
         let current = match series.metadata {
-            Metadata::Family(family) => Metadata::Family(families.current(family)),
-            Metadata::None => families
-                .of_metric(series.labels.get(crate::model::METRIC_NAME).unwrap_or_default())
-                .map_or(Metadata::None, Metadata::Family),
-            Metadata::Synthetic(_) => return,
+            // Looked up anew: another family may fit better by now, or the old one no longer.
+            Metadata::None | Metadata::Family(_) => {
+                families.of_metric(name).map_or(Metadata::None, Metadata::Family)
+            }
+            Metadata::Synthetic(help) => Metadata::Synthetic(help),
         };
-        if series.metadata != current {
-            series.metadata = current;
-            self.generation = self.generation.wrapping_add(1);
-            series.generation = self.generation;
+        if series.metadata == current {
+            return series.generation;
         }
+        series.metadata = current;
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        self.get_mut(slot).generation = generation;
+        generation
     }
 
     /// What the encoder needs to know of a series.

@@ -230,9 +230,9 @@ impl Ingest {
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
         report.scraped += 1;
-        report.post_relabel += 1;
         // Beyond the limit lines are only counted: the scrape fails, and five million series must not be remembered.
-        if self.rules.sample_limit.is_some_and(|limit| report.post_relabel > limit) {
+        if self.rules.sample_limit.is_some_and(|limit| report.post_relabel >= limit) {
+            report.post_relabel += 1;
             return Ok(());
         }
         let spelling = self.spelling(exposed.in_force);
@@ -240,7 +240,7 @@ impl Ingest {
             Some(slot) => (slot, true),
             None => (self.introduce(exposed, spelling)?, false),
         };
-        self.series.refresh_metadata(slot, &self.families);
+        report.post_relabel += 1;
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
         match self.admit(slot, exposed.value, own, timestamp) {
             Ok(()) => report.added += u64::from(!known),
@@ -303,9 +303,7 @@ impl Ingest {
             Spelling::Le | Spelling::Quantile => labels.normalize(exposed.in_force),
         }
         let slot = self.series.acquire(self.labels.apply(labels.iter()));
-        if let Some(replaced) = self.lines.insert(exposed.raw, spelling, slot) {
-            self.series.release(replaced);
-        }
+        self.lines.insert(exposed.raw, spelling, slot);
         Ok(slot)
     }
 
@@ -371,7 +369,9 @@ impl Ingest {
     }
 
     fn commit(&mut self, timestamp: i64) {
-        for sample in &self.samples {
+        for sample in &mut self.samples {
+            // Only now: a HELP or TYPE may stand behind its samples, or come as a series ends.
+            sample.generation = self.series.refresh_metadata(sample.slot, &self.families);
             let series = self.series.get_mut(sample.slot);
             (series.last_timestamp, series.last_value) = (sample.timestamp, sample.value.to_bits());
         }
