@@ -179,7 +179,10 @@ impl Collector {
         if let Some(last) = self.last_tick.replace(tick) {
             let missed = self.schedule.missed(last, tick).saturating_sub(1);
             if missed > 0 {
-                warn!(missed, "ticks passed without a scrape: the host was too busy, or its clock was set");
+                warn!(
+                    missed,
+                    "ticks passed without a scrape: a slow target, a busy host, or a clock that was set"
+                );
                 self.metrics.update(|counters| counters.ticks_missed += missed);
             }
         }

@@ -125,7 +125,7 @@ impl Ingest {
                 report.markers = self.mark_vanished(timestamp, Vanished::All);
             }
         }
-        self.append_synthetic(timestamp, started, &report);
+        self.append_synthetic(timestamp, started, &mut report);
         self.commit(timestamp);
         report
     }
@@ -147,7 +147,7 @@ impl Ingest {
             return Err(error);
         }
         report.markers = self.mark_vanished(timestamp, Vanished::Missing);
-        self.append_synthetic(timestamp, started, &report);
+        self.append_synthetic(timestamp, started, &mut report);
         self.commit(timestamp);
         Ok(report)
     }
@@ -360,11 +360,14 @@ impl Ingest {
         true
     }
 
-    fn append_synthetic(&mut self, timestamp: i64, started: Instant, report: &Report) {
+    fn append_synthetic(&mut self, timestamp: i64, started: Instant, report: &mut Report) {
         for at in 0..self.synthetic.len() {
             let Synthetic { kind, slot } = self.synthetic[at];
+            let value = kind.value(report, started.elapsed());
             // A target that exposes the same series was there first (remote-write 4.05); the clock may have been set back.
-            let _ = self.admit(slot, kind.value(report, started.elapsed()), None, timestamp);
+            if let Err(cause) = self.admit(slot, value, None, timestamp) {
+                self.count_discarded(slot, cause, report);
+            }
         }
     }
 

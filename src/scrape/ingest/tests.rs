@@ -142,7 +142,8 @@ fn rw_4_01_synthetic_series_carry_the_scrapes_timestamp_and_counts() {
 #[test]
 fn rw_4_05_a_target_that_exposes_up_itself_has_the_first_word() {
     let mut target = Target::new(Rules { synthetic_series: true, ..rules() });
-    let (samples, _) = target.scrape(1, "up 7\n");
+    let (samples, report) = target.scrape(1, "up 7\n");
+    assert_eq!(report.discarded.duplicate, 1, "our own one is counted");
     assert_eq!(samples.iter().filter(|sample| sample.starts_with("up ")).collect::<Vec<_>>(), ["up 7@1"]);
 }
 
@@ -372,4 +373,13 @@ fn a_last_scrape_that_fails_under_another_type_leaves_every_series_to_be_ended()
     assert!(target.ingest.last_scrape(broken.as_bytes(), 2, Instant::now()).is_err());
     assert_eq!(target.ingest.end_all(3), 1);
     assert_eq!(target.samples(), ["h{le=\"1.0\"} stale@3"]);
+}
+
+#[test]
+fn synthetic_samples_that_a_clock_set_back_makes_impossible_are_counted() {
+    let mut target = Target::new(Rules { synthetic_series: true, ..rules() });
+    target.scrape(10, "a 1\n");
+    let (samples, report) = target.scrape(5, "a 1\n");
+    assert!(samples.is_empty());
+    assert_eq!(report.discarded.out_of_order, 6);
 }
