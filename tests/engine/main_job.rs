@@ -13,6 +13,9 @@ crate::for_each_manifest_and_receiver!(engine_metrics_arrive_and_disable_loses_n
 /// The histogram whose every bucket is compared; every engine has it from its start.
 const HISTOGRAM: &str = "engine_daemon_container_actions_seconds";
 
+/// Scrapes are late on a busy machine (12 ms were seen), and then carry their true time; a phase chosen anew lies anywhere in the second.
+const LATE_MS: i64 = 100;
+
 fn engine_metrics_arrive_and_disable_loses_nothing(manifest: Manifest, kind: Kind) {
     let receiver = Receiver::start(kind);
     let engine = Engine::start();
@@ -59,11 +62,8 @@ fn engine_metrics_arrive_and_disable_loses_nothing(manifest: Manifest, kind: Kin
     plugin.disable(&engine);
     let all = assert_every_answered_scrape_arrived(&engine, &receiver);
     let (first_life, second_life) = all.split_at(arrived.len());
-    assert_eq!(
-        phase(second_life),
-        phase(first_life),
-        "one phase for each target, through restarts too: {all:?}"
-    );
+    let apart = (phase(second_life) - phase(first_life)).rem_euclid(1000);
+    assert!(apart.min(1000 - apart) < LATE_MS, "one phase for each target, through restarts too: {all:?}");
     assert_ledger_closes(&receiver);
     assert_calm(&plugin.log(&engine));
 }

@@ -172,6 +172,16 @@ impl Drop for Engine {
             signal(pid, Signal::KILL);
         }
         drop(self.containerd.take());
+        // containerd lets its shims live, so that it can be upgraded under running containers.
+        for pid in shims_of(&self.at("containerd/c.sock")) {
+            signal(pid, Signal::KILL);
+        }
+        // Where a plugin never came up, its API directory stays behind, outside of ours. Beside the plugins' ids lie dockerd's own directories.
+        for plugin in fs::read_dir(self.at("data/plugins")).into_iter().flatten().flatten() {
+            if plugin.file_name().len() == 64 {
+                let _ = fs::remove_dir_all(Path::new("/run/docker/plugins").join(plugin.file_name()));
+            }
+        }
         for mount in mounts_under(self.dir.path()) {
             let _ = Command::new("umount").arg("--lazy").arg(&mount).output();
         }
@@ -183,6 +193,21 @@ fn plugin_pids(tasks: &Path) -> Vec<u32> {
     let entries = fs::read_dir(tasks).into_iter().flatten().flatten();
     entries
         .filter_map(|task| fs::read_to_string(task.path().join("init.pid")).ok()?.trim().parse().ok())
+        .collect()
+}
+
+/// The shims that talk to this containerd and to no other.
+fn shims_of(containerd: &Path) -> Vec<u32> {
+    let address = containerd.display().to_string();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| {
+            let pid = process.file_name().to_str()?.parse().ok()?;
+            let line = fs::read(process.path().join("cmdline")).ok()?;
+            let mut arguments = line.split(|byte| *byte == 0);
+            let is_shim = arguments.next()?.windows(15).any(|part| part == b"containerd-shim");
+            (is_shim && arguments.any(|argument| argument == address.as_bytes())).then_some(pid)
+        })
         .collect()
 }
 
