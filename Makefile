@@ -61,3 +61,4 @@ fmt:
 
 clippy:
 	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) clippy --test engine --locked -- -D warnings

@@ -13,7 +13,7 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(at: &Path) -> Self {
-        fs::create_dir_all(at).unwrap();
+        fs::create_dir_all(at).expect("the scratch directory is writable");
         mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"], at);
         Self(at.to_owned())
     }
@@ -30,7 +30,7 @@ impl Drop for SmallDisk {
 }
 
 fn mount(arguments: &[&str], at: &Path) {
-    let output = Command::new("mount").args(arguments).arg(at).output().unwrap();
+    let output = Command::new("mount").args(arguments).arg(at).output().expect("mount is installed");
     assert!(output.status.success(), "mount {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
