@@ -73,6 +73,11 @@ impl Families {
         (family.metric_type, &family.help)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     fn reference(&self, number: u32) -> FamilyRef {
         FamilyRef { number, version: self.all[number as usize].version }
     }
