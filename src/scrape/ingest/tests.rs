@@ -341,7 +341,7 @@ fn families_that_do_not_come_back_do_not_pile_up() {
     let mut target = Target::new(rules());
     for (round, flaw) in (0..100_i64).zip(["", "bad line\n"].into_iter().cycle()) {
         let families: String = (0..200).map(|n| format!("# TYPE m{round}_{n} gauge\n")).collect();
-        target.scrape(round, &format!("# HELP m one\nm 1\n{families}{flaw}"));
+        target.scrape(round, &format!("{families}# HELP m one\nm 1\n{flaw}"));
         let sample = target.ingest.samples()[0];
         assert_eq!(target.ingest.describe(sample.slot).help, "one");
     }
