@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use crate::exposition::belongs_to_family;
 use crate::model::MetricType;
 
-/// One family's metadata; the version changes whenever type or help do.
+/// One family's metadata.
 #[derive(Debug)]
 struct Family {
     metric_type: MetricType,
     help: String,
-    version: u32,
+    /// [`Families::epoch`] when type or help changed last: no two states of any families share it.
+    version: u64,
+    /// The last scrape that had a line of it.
+    seen: u64,
 }
 
 /// All families that a target has shown.
@@ -18,34 +21,48 @@ struct Family {
 pub(super) struct Families {
     index: HashMap<String, u32>,
     all: Vec<Family>,
-    /// Changes whenever any family does.
+    /// Grows whenever any family changes.
     epoch: u64,
+    scrape: u64,
 }
 
 /// The family of a series as it was when its metadata was last handed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FamilyRef {
     number: u32,
-    version: u32,
+    version: u64,
 }
 
 impl Families {
+    /// Begins a scrape. Families that ten scrapes have not shown are forgotten, as Prometheus forgets them, though only once there are
+    /// more than a few hundred of them: an engine has 80 in all.
+    pub(super) fn begin(&mut self) {
+        const SLACK: usize = 1_000;
+        const SCRAPES: u64 = 10;
+        self.scrape += 1;
+        let oldest = self.scrape.saturating_sub(SCRAPES);
+        if self.all.len() > SLACK && self.all.iter().filter(|family| family.seen < oldest).count() > SLACK / 2
+        {
+            self.forget_before(oldest);
+        }
+    }
+
     pub(super) fn set_type(&mut self, name: &str, metric_type: MetricType) {
-        let family = self.entry(name);
+        let number = self.entry(name);
+        let family = &mut self.all[number as usize];
         if family.metric_type != metric_type {
             family.metric_type = metric_type;
-            family.version = family.version.wrapping_add(1);
-            self.epoch += 1;
+            self.changed(number);
         }
     }
 
     /// The last of repeated HELP lines stands (remote-write 4.22).
     pub(super) fn set_help(&mut self, name: &str, help: &str) {
-        let family = self.entry(name);
+        let number = self.entry(name);
+        let family = &mut self.all[number as usize];
         if family.help != help {
             help.clone_into(&mut family.help);
-            family.version = family.version.wrapping_add(1);
-            self.epoch += 1;
+            self.changed(number);
         }
     }
 
@@ -68,27 +85,66 @@ impl Families {
         self.epoch
     }
 
+    /// Type and help of a family that [`Families::of_metric`] gave since the last [`Families::begin`].
     pub(super) fn metadata(&self, family: FamilyRef) -> (MetricType, &str) {
-        let family = &self.all[family.number as usize];
-        (family.metric_type, &family.help)
+        let family = self.all.get(family.number as usize);
+        family.map_or((MetricType::Unknown, ""), |family| (family.metric_type, &family.help))
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
 
     fn reference(&self, number: u32) -> FamilyRef {
         FamilyRef { number, version: self.all[number as usize].version }
     }
 
-    fn entry(&mut self, name: &str) -> &mut Family {
+    fn entry(&mut self, name: &str) -> u32 {
         let number = match self.index.get(name) {
             Some(number) => *number,
             None => {
                 let number = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
                 self.index.insert(name.to_owned(), number);
-                self.epoch += 1;
-                self.all.push(Family { metric_type: MetricType::Unknown, help: String::new(), version: 0 });
+                self.all.push(Family {
+                    metric_type: MetricType::Unknown,
+                    help: String::new(),
+                    version: 0,
+                    seen: 0,
+                });
+                self.changed(number);
                 number
             }
         };
-        &mut self.all[number as usize]
+        self.all[number as usize].seen = self.scrape;
+        number
+    }
+
+    fn changed(&mut self, number: u32) {
+        self.epoch += 1;
+        self.all[number as usize].version = self.epoch;
+    }
+
+    /// Numbers change, so every series looks its family up again.
+    fn forget_before(&mut self, oldest: u64) {
+        self.epoch += 1;
+        let mut kept = 0;
+        let numbers: Vec<Option<u32>> = (self.all.iter())
+            .map(|family| {
+                let number = kept;
+                let keep = family.seen >= oldest;
+                kept += u32::from(keep);
+                keep.then_some(number)
+            })
+            .collect();
+        self.all.retain(|family| family.seen >= oldest);
+        self.index.retain(|_, number| match numbers[*number as usize] {
+            Some(moved) => {
+                *number = moved;
+                true
+            }
+            None => false,
+        });
     }
 }
 

@@ -188,6 +188,7 @@ impl Ingest {
     /// Reads a whole body, or fails; what it read until then is still to be rolled back.
     fn read(&mut self, body: &[u8], timestamp: i64, report: &mut Report) -> Result<(), ScrapeError> {
         self.begin();
+        self.families.begin();
         self.append(body, timestamp, report)?;
         let series = &mut self.series;
         self.lines.end(true, |slot| series.release(slot));

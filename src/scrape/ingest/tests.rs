@@ -338,6 +338,19 @@ fn failing_scrapes_with_ever_new_series_do_not_pile_up() {
 }
 
 #[test]
+fn families_that_do_not_come_back_do_not_pile_up() {
+    let mut target = Target::new(rules());
+    for (round, flaw) in (0..100_i64).zip(["", "bad line\n"].into_iter().cycle()) {
+        let families: String = (0..200).map(|n| format!("# TYPE m{round}_{n} gauge\n")).collect();
+        target.scrape(round, &format!("{families}# HELP m one\nm 1\n{flaw}"));
+        let sample = target.ingest.samples()[0];
+        assert_eq!(target.ingest.describe(sample.slot).help, "one");
+    }
+    let families = target.ingest.families.len();
+    assert!(families < 5_000, "{families} families");
+}
+
+#[test]
 fn a_last_scrape_that_fails_leaves_no_trace_and_the_markers_still_come() {
     let mut target = Target::new(Rules { synthetic_series: true, ..rules() });
     target.scrape(10, "a 1\nb 1\n");
