@@ -21,6 +21,9 @@ mod blocked;
 /// Real file systems that are full or read-only under the queue.
 mod disk;
 
+/// The same targets scraped by Debian's Prometheus and by us: the same is stored.
+mod differential;
+
 /// What the closing note quotes: start-up time, size, memory.
 mod figures;
 

@@ -243,9 +243,13 @@ impl Ingest {
         };
         report.post_relabel += 1;
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
-        match self.admit(slot, exposed.value, own, timestamp) {
-            Ok(()) => report.added += u64::from(!known),
-            Err(cause) => self.count_discarded(slot, cause, report),
+        let admitted = self.admit(slot, exposed.value, own, timestamp);
+        // Of two spellings of one series Prometheus counts both: that they are one shows only when the scrape is stored (remote-write 4.03).
+        if !known && matches!(admitted, Ok(()) | Err(Discard::Duplicate)) {
+            report.added += 1;
+        }
+        if let Err(cause) = admitted {
+            self.count_discarded(slot, cause, report);
         }
         Ok(())
     }

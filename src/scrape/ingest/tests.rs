@@ -196,6 +196,15 @@ fn several_timestamps_of_one_series_pass_in_rising_order() {
 }
 
 #[test]
+fn rw_4_03_two_spellings_of_one_new_series_count_as_two() {
+    let mut target = Target::new(rules());
+    let (samples, report) = target.scrape(1, "m 1\nm{} 2\nm 3\n");
+    assert_eq!(samples, ["m 1@1"]);
+    assert_eq!((report.added, report.discarded.duplicate), (2, 2));
+    assert_eq!(target.scrape(2, "m{} 1\nm 2\n").1.added, 0);
+}
+
+#[test]
 fn rw_4_16_a_duplicate_label_name_fails_the_scrape() {
     let mut target = Target::new(rules());
     assert!(target.scrape(1, "a{x=\"1\",x=\"2\"} 1\n").1.failure.is_some());

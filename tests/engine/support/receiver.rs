@@ -24,16 +24,27 @@ pub(crate) struct Receiver {
     port: u16,
     process: Option<Process>,
     dir: TempDir,
+    /// `prometheus.yml`; VictoriaMetrics needs none.
+    config: String,
 }
 
 impl Receiver {
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(kind: Kind) -> Receiver {
+        Receiver::start_with(kind, String::new())
+    }
+
+    /// A Prometheus that scrapes too: `config` is its prometheus.yml.
+    pub(crate) fn scraping(config: String) -> Receiver {
+        Receiver::start_with(Kind::Prometheus, config)
+    }
+
+    fn start_with(kind: Kind, config: String) -> Receiver {
         let dir = tempfile::Builder::new()
             .prefix("drw-receiver-")
             .tempdir()
             .expect("the temporary directory is writable");
-        let mut receiver = Receiver { kind, port: free_port(), process: None, dir };
+        let mut receiver = Receiver { kind, port: free_port(), process: None, dir, config };
         receiver.resume();
         receiver
     }
@@ -50,7 +61,7 @@ impl Receiver {
         let (name, ready, command) = match self.kind {
             Kind::Prometheus => {
                 let config = self.dir.path().join("prometheus.yml");
-                fs::write(&config, "").expect("the scratch directory is writable");
+                fs::write(&config, &self.config).expect("the scratch directory is writable");
                 let mut command = Command::new("prometheus");
                 command
                     .arg(format!("--config.file={}", config.display()))
@@ -77,6 +88,11 @@ impl Receiver {
             matches!(http::get(self.port, ready), Ok((200, _))).then_some(())
         });
         self.process = Some(process);
+    }
+
+    /// Where its API listens on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// What `REMOTE_WRITE_URL` is set to.

@@ -1,0 +1,222 @@
+//! Debian's Prometheus and we scrape the same targets; its storage and that of a second Prometheus to which we push must be the same, bit by bit,
+//! but for what `known` lists by name.
+//!
+//! Both sides see body k at their k-th scrape, so samples are compared by the number of the scrape, and by the timestamp only where the target
+//! gives one.
+
+mod generated;
+mod history;
+mod known;
+mod scripts;
+mod target;
+
+use std::process::Command;
+use std::time::Duration;
+
+use history::{At, Bits, History, LabelSet, Samples};
+use known::Known;
+use target::{Side, Step, Targets};
+
+use crate::support::{Kind, Process, Receiver, eventually, now_ms, say};
+
+/// Generated sequences, each a target of its own.
+const SEQUENCES: usize = 12;
+/// Scrapes of each of them.
+const SCRAPES: usize = 40;
+
+/// One target, scraped by both.
+struct Job {
+    name: String,
+    steps: Vec<Step>,
+    /// What differs from our defaults.
+    settings: Vec<(&'static str, &'static str)>,
+    /// The same in a scrape_config.
+    config: &'static str,
+}
+
+/// As Prometheus 2.42 stores bounds.
+const SPELLING: (&str, &str) = ("SCRAPE_NORMALIZE_LE", "false");
+
+fn jobs(start: i64) -> Vec<Job> {
+    let job = |name: &str, steps| Job { name: name.to_owned(), steps, settings: vec![SPELLING], config: "" };
+    let with = |name: &str, steps, setting, config| Job {
+        name: name.to_owned(),
+        steps,
+        settings: vec![SPELLING, setting],
+        config,
+    };
+    let mut jobs = vec![
+        Job { name: "captures".to_owned(), steps: scripts::captures(), settings: Vec::new(), config: "" },
+        job("syntax", scripts::syntax()),
+        job("numbers", scripts::numbers()),
+        job("faults", scripts::faults()),
+        job("comings", scripts::comings_and_goings()),
+        job("timestamps", scripts::timestamps(start)),
+        with(
+            "notimestamps",
+            scripts::timestamps(start),
+            ("HONOR_TIMESTAMPS", "false"),
+            "honor_timestamps: false",
+        ),
+        job("clashes", scripts::clashes("clashes")),
+        with("honored", scripts::clashes("honored"), ("HONOR_LABELS", "true"), "honor_labels: true"),
+        with("samplelimit", scripts::limits(), ("SCRAPE_SAMPLE_LIMIT", "3"), "sample_limit: 3"),
+        with("bodylimit", scripts::limits(), ("SCRAPE_BODY_SIZE_LIMIT", "200"), "body_size_limit: 200B"),
+    ];
+    let generated = generated::targets(SEQUENCES, SCRAPES, start);
+    jobs.extend(generated.into_iter().enumerate().map(|(n, steps)| job(&format!("generated{n}"), steps)));
+    jobs
+}
+
+#[test]
+fn what_arrives_is_what_prometheus_stores_from_the_same_targets() {
+    let start = now_ms();
+    let jobs = jobs(start);
+    let scripts: Vec<_> = jobs.iter().map(|job| (job.name.as_str(), job.steps.as_slice())).collect();
+    let targets = Targets::serve(&scripts);
+    let dir = tempfile::tempdir().expect("the temporary directory is writable");
+    let pushed_to = Receiver::start(Kind::Prometheus);
+    let oracle = Receiver::scraping(prometheus_yml(&jobs, &targets));
+    let _ours: Vec<Process> = jobs
+        .iter()
+        .map(|job| {
+            let log = dir.path().join(format!("{}.log", job.name));
+            Process::start(
+                &format!("docker-remote-write for {}", job.name),
+                our_run(job, &targets, &pushed_to),
+                &log,
+            )
+        })
+        .collect();
+
+    let mut total = Totals::default();
+    let mut differences = Vec::new();
+    for job in &jobs {
+        let steps = job.steps.len();
+        let read = |side, port| {
+            eventually(
+                &format!("{steps} scrapes of {} by {side:?}", job.name),
+                Duration::from_secs(80),
+                || {
+                    // The storage may lag behind the target: the sample after the script's last one closes it.
+                    let due = targets.scrapes(side, &job.name) > steps;
+                    due.then(|| {
+                        history::of_job(port, &job.name, start - 3_600_000, now_ms() + 7_200_000, steps)
+                    })
+                    .flatten()
+                },
+            )
+        };
+        let expected = read(Side::Prometheus, oracle.port());
+        let found = known::without_durations(read(Side::Ours, pushed_to.port()));
+        let of_interest = |known: &Known| *known != Known::BoundSpelling || !job.settings.contains(&SPELLING);
+        let expected = Known::ALL
+            .iter()
+            .filter(|known| of_interest(known))
+            .fold(expected, |expected, known| known.correct(expected, &found, steps));
+        total.count(&expected, steps);
+        differences.extend(compare(job, &expected, &found));
+    }
+    say(&format!(
+        "differential: {} targets, {} scrapes ({SEQUENCES} generated sequences of {SCRAPES}), {} series, {} samples, {} staleness markers in {:.0} s",
+        jobs.len(),
+        total.scrapes,
+        total.series,
+        total.samples,
+        total.markers,
+        Duration::from_millis(u64::try_from(now_ms() - start).unwrap_or_default()).as_secs_f64(),
+    ));
+    assert!(
+        differences.is_empty(),
+        "{} differences from Prometheus; the first of them:\n{}",
+        differences.len(),
+        differences.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
+    );
+    assert!(total.samples > 10_000 && total.markers > 1_000, "too little was compared: {total:?}");
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    scrapes: usize,
+    series: usize,
+    samples: usize,
+    markers: usize,
+}
+
+impl Totals {
+    fn count(&mut self, history: &History, steps: usize) {
+        let markers: usize =
+            history.values().map(|samples| samples.values().filter(|bits| bits.is_marker()).count()).sum();
+        self.scrapes += steps;
+        self.series += history.len();
+        self.markers += markers;
+        self.samples += history.values().map(Samples::len).sum::<usize>() - markers;
+    }
+}
+
+/// One line for each sample that only one side has, or that is not the same on both.
+fn compare(job: &Job, expected: &History, found: &History) -> Vec<String> {
+    let none = Samples::new();
+    let mut lines = Vec::new();
+    let all: std::collections::BTreeSet<&LabelSet> = expected.keys().chain(found.keys()).collect();
+    for labels in all {
+        let (expected, found) = (expected.get(labels).unwrap_or(&none), found.get(labels).unwrap_or(&none));
+        let moments: std::collections::BTreeSet<At> = expected.keys().chain(found.keys()).copied().collect();
+        for at in moments {
+            let show = |bits: Option<&Bits>| bits.map_or("nothing".to_owned(), |bits| format!("{bits:?}"));
+            let (expected, found) = (expected.get(&at), found.get(&at));
+            if expected != found {
+                let served = match at {
+                    At::Scrape(scrape) => format!("; served: {}", shown(&job.steps[scrape])),
+                    At::Own(_) => String::new(),
+                };
+                let (expected, found) = (show(expected), show(found));
+                lines.push(format!(
+                    "{}: {labels:?} at {at:?}: Prometheus {expected}, ours {found}{served}",
+                    job.name
+                ));
+            }
+        }
+    }
+    lines
+}
+
+fn shown(step: &Step) -> String {
+    match step {
+        Step::Body(body) => {
+            format!("{:?}", String::from_utf8_lossy(body).chars().take(600).collect::<String>())
+        }
+        other => format!("{other:?}").chars().take(200).collect(),
+    }
+}
+
+fn prometheus_yml(jobs: &[Job], targets: &Targets) -> String {
+    let mut config = String::from("global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n");
+    for Job { name, config: extra, .. } in jobs {
+        let (address, path) = targets.address(Side::Prometheus, name);
+        config += &format!(
+            "- job_name: {name}\n  metrics_path: {path}\n  static_configs:\n  - targets: ['{address}']\n    labels: {{instance: host-{name}}}\n"
+        );
+        if !extra.is_empty() {
+            config += &format!("  {extra}\n");
+        }
+    }
+    config
+}
+
+fn our_run(job: &Job, targets: &Targets, receiver: &Receiver) -> Command {
+    let (address, path) = targets.address(Side::Ours, &job.name);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_docker-remote-write"));
+    command
+        .arg("run")
+        .env_clear()
+        .env("REMOTE_WRITE_URL", receiver.push_url())
+        .env("SCRAPE_URL", format!("http://{address}{path}"))
+        .env("SCRAPE_INTERVAL", "1s")
+        .env("QUEUE_STORAGE", "memory")
+        .env("SELF_METRICS", "false")
+        .env("JOB", &job.name)
+        .env("INSTANCE", format!("host-{}", job.name))
+        .envs(job.settings.iter().copied());
+    command
+}
