@@ -397,28 +397,6 @@ pub(crate) mod queue_read_memory {
     }
 }
 
-pub(crate) mod queue_read_disk {
-    use super::*;
-
-    pub(crate) fn ours(series: usize) -> Run {
-        let stored = Stored::new(series);
-        // What an earlier process wrote is not in the ring.
-        let queue = stored.open();
-        Box::new(move || {
-            black_box(stored.runtime.block_on(read_all(&queue)));
-            None
-        })
-    }
-
-    pub(crate) fn floor(series: usize) -> Run {
-        let stored = Stored::new(series);
-        Box::new(move || {
-            black_box(segments(stored.dir.path()));
-            None
-        })
-    }
-}
-
 pub(crate) mod queue_recover {
     use super::*;
 
