@@ -1,0 +1,83 @@
+//! The way of a scrape from its body to the queue, put together as the collector does it.
+
+use std::path::Path;
+use std::time::Instant;
+
+use bytes::Bytes;
+use docker_remote_write::model::Labels;
+use docker_remote_write::queue::{Config, Fate, Position, Queue, RecordMeta, Storage};
+use docker_remote_write::scrape::{Ingest, Rules};
+use docker_remote_write::wire::{Counts, Limits, RecordEncoder};
+
+/// As the collector cuts.
+pub(crate) const RECORD_LIMITS: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
+
+/// When a scrape takes place, ms since the epoch: every 15 s.
+pub(crate) fn time_of(scrape: u64) -> i64 {
+    1_790_000_000_000 + 15_000 * i64::try_from(scrape).unwrap_or_default()
+}
+
+/// The default rules, with all that costs something switched on.
+pub(crate) fn rules() -> Rules {
+    Rules {
+        target_labels: Labels::from_iter([("instance", "host.example.org"), ("job", "docker")]),
+        external_labels: Labels::from_iter([("cluster", "production")]),
+        honor_labels: false,
+        honor_timestamps: true,
+        normalize_le: true,
+        sample_limit: Some(200_000),
+        synthetic_series: true,
+    }
+}
+
+/// A queue's settings: the defaults.
+pub(crate) fn queue_config(storage: Storage) -> Config {
+    Config { storage, max_disk_bytes: 256 << 20, max_memory_bytes: 16 << 20 }
+}
+
+/// What the queue asks about a record.
+pub(crate) fn meta(counts: Counts) -> RecordMeta {
+    RecordMeta {
+        samples: counts.samples,
+        markers: counts.markers,
+        min_timestamp: counts.min_timestamp,
+        max_timestamp: counts.max_timestamp,
+    }
+}
+
+/// From a body to appended records.
+pub(crate) struct Pipe {
+    ingest: Ingest,
+    encoder: RecordEncoder,
+    queue: Queue,
+    scrapes: u64,
+}
+
+impl Pipe {
+    /// With a queue on disk.
+    pub(crate) fn on_disk(dir: &Path) -> Self {
+        let config = queue_config(Storage::Disk(dir.to_owned()));
+        let queue = Queue::open(&config, &["main".to_owned()]).expect("a directory of our own");
+        let (ingest, encoder) = (Ingest::new(rules()), RecordEncoder::new(RECORD_LIMITS));
+        Self { ingest, encoder, queue, scrapes: 0 }
+    }
+
+    /// One scrape, queued and settled as delivered; how many records it made.
+    pub(crate) fn scrape(&mut self, body: &[u8]) -> u64 {
+        self.scrapes += 1;
+        self.ingest.scrape(Ok(body), time_of(self.scrapes), Instant::now());
+        let (ingest, queue) = (&self.ingest, &self.queue);
+        let mut records = 0;
+        let mut last = 0;
+        self.encoder.encode(
+            ingest.samples(),
+            |slot| ingest.describe(slot),
+            |counts, payload| {
+                last = queue.append(meta(counts), Bytes::copy_from_slice(payload));
+                records += 1;
+            },
+        );
+        queue.settle(0, Position { sequence: last + 1, entry: 0 }, Fate::Delivered);
+        records
+    }
+}

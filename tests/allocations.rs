@@ -1,0 +1,129 @@
+//! In steady state a sample costs no allocation, from the scraped body to the appended record. A target of its own, for the allocator that
+//! counts (in each thread for itself, so the queue's thread and other tests do not disturb).
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in test functions; their helpers are no less tests"
+)]
+
+#[path = "../benches/support/body.rs"]
+mod body;
+#[path = "../benches/support/pipe.rs"]
+mod pipe;
+
+use std::path::Path;
+
+use allocation_counter::measure;
+use pipe::Pipe;
+
+/// Scrapes after which every buffer has its size.
+const WARM_UP: u64 = 4;
+
+/// Allocations and records of two scrapes in steady state, one after the other: the least of several pairs, as the queue's thread may hold
+/// the ring's slots a moment longer and make it grow.
+fn steady(bodies: &dyn Fn(u64) -> Vec<u8>) -> (u64, u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipe = Pipe::on_disk(dir.path());
+    for scrape in 0..WARM_UP {
+        pipe.scrape(&bodies(scrape));
+    }
+    (WARM_UP..WARM_UP + 6)
+        .step_by(2)
+        .map(|scrape| {
+            let (even, odd) = (bodies(scrape), bodies(scrape + 1));
+            let mut records = 0;
+            let counted = measure(|| records = pipe.scrape(&even) + pipe.scrape(&odd));
+            (counted.count_total, records)
+        })
+        .min()
+        .unwrap()
+}
+
+/// A payload is one allocation; one more is allowed for its place in the queue.
+const EACH_RECORD: u64 = 2;
+
+fn generated(series: usize) -> (u64, u64) {
+    steady(&|scrape| body::exposition(series, scrape))
+}
+
+#[test]
+fn ten_thousand_series_cost_more_allocations_than_600_only_for_their_records() {
+    let (small, small_records) = generated(600);
+    let (large, large_records) = generated(10_000);
+    assert_eq!(
+        (small_records, large_records),
+        (2, 12),
+        "two scrapes, 2,000 samples in a record, five of the scrape itself"
+    );
+    assert!(
+        large.saturating_sub(small) <= EACH_RECORD * (large_records - small_records),
+        "600 series: {small} allocations; 10,000 series: {large}"
+    );
+    assert!(small <= EACH_RECORD * small_records, "600 series: {small} allocations");
+}
+
+#[test]
+fn the_first_scrape_allocates_for_each_series_so_the_counter_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipe = Pipe::on_disk(dir.path());
+    let body = body::exposition(600, 0);
+    let first = measure(|| assert_eq!(pipe.scrape(&body), 1)).count_total;
+    assert!(first > 600, "{first} allocations");
+}
+
+#[test]
+fn recorded_scrapes_of_a_real_engine_cost_their_record_alone() {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
+    for name in ["03-containers-running-paused-stopped.prom", "06-swarm-manager-after-3s.prom"] {
+        let body = std::fs::read(captures.join(name)).unwrap();
+        let (allocations, records) = steady(&|_| body.clone());
+        assert!(allocations <= EACH_RECORD * records, "{name}: {allocations} allocations, {records} records");
+    }
+}
+
+#[test]
+fn lines_in_another_order_are_found_again_without_allocation() {
+    let (allocations, records) = steady(&|scrape| {
+        // One record: a series that moves to another record of its scrape takes its symbols along.
+        let body = String::from_utf8(body::exposition(1_900, scrape)).unwrap();
+        // Families keep their lines together; which of them comes first changes from scrape to scrape.
+        let mut families: Vec<&str> = body.split_inclusive("# HELP").collect();
+        let (first, last) = (families.remove(0), families.pop().unwrap());
+        let turn = usize::try_from(scrape).unwrap() % families.len();
+        families.rotate_left(turn);
+        [&[first], families.as_slice(), &[last]].concat().concat().into_bytes()
+    });
+    assert!(allocations <= EACH_RECORD * records, "{allocations} allocations, {records} records");
+}
+
+#[test]
+fn samples_with_timestamps_of_their_own_and_failed_scrapes_cost_nothing_for_each_sample() {
+    let stamped = |series, scrape: u64| {
+        let at = pipe::time_of(scrape) - 500;
+        let body = String::from_utf8(body::exposition(series, scrape)).unwrap();
+        let lines = body.lines();
+        lines
+            .map(|line| if line.starts_with('#') { format!("{line}\n") } else { format!("{line} {at}\n") })
+            .collect::<String>()
+    };
+    let (allocations, records) = steady(&|scrape| stamped(3_000, scrape).into_bytes());
+    assert!(allocations <= EACH_RECORD * records, "{allocations} allocations, {records} records");
+
+    // Refused in its last line, after all others were read: every series is marked once, and comes back.
+    let failing = |series| {
+        steady(&|scrape| {
+            let mut body = body::exposition(series, scrape);
+            if scrape % 2 == 1 {
+                body.extend_from_slice(b"a line that is none {\n");
+            }
+            body
+        })
+    };
+    let (small, large) = (failing(600), failing(1_900));
+    assert_eq!((small.1, large.1), (2, 2), "a record for the samples, one for the markers");
+    assert!(
+        large.0 <= small.0 + EACH_RECORD,
+        "600 series: {} allocations; 1,900 series: {}",
+        small.0,
+        large.0
+    );
+}
