@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use crate::collector::{Collector, CollectorMetrics, Commands, SelfExposition, SocketWatch};
 use crate::config::{Config, Mode};
 use crate::model::now_ms;
-use crate::queue::{self, Ledger, OpenError, Queue, Storage};
+use crate::queue::{Ledger, OpenError, Queue, Storage};
 use crate::remote::{self, Sender, SetupError};
 use crate::scrape::{Address, ScrapeError};
 use crate::telemetry::log::LogWriter;
@@ -70,11 +70,10 @@ impl App {
     ///
     /// # Errors
     /// What is wrong with an endpoint; with the queue's directory, outside the plugin.
-    pub fn build(config: Config, log: Option<LogWriter>) -> Result<Self, BuildError> {
+    pub fn build(mut config: Config, log: Option<LogWriter>) -> Result<Self, BuildError> {
         remote::install_crypto_provider();
         for endpoint in &config.endpoints {
-            remote::check(endpoint)
-                .map_err(|source| BuildError::Endpoint { endpoint: endpoint.name.clone(), source })?;
+            check_endpoint(endpoint, config.mode)?;
         }
         let names: Vec<String> = config.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
         let queue = match (Queue::open(&config.queue, &names), config.mode) {
@@ -85,7 +84,9 @@ impl App {
                     %error,
                     "the queue is in memory until the plugin is started again: what is not delivered by then will be lost, and counted"
                 );
-                Queue::open(&queue::Config { storage: Storage::Memory, ..config.queue.clone() }, &names)?
+                // Kept in the settings too: the drain waits longer for what nothing else keeps.
+                config.queue.storage = Storage::Memory;
+                Queue::open(&config.queue, &names)?
             }
         };
         Ok(Self { config, queue, log, exit_note: None })
@@ -178,6 +179,21 @@ async fn until_hopeless(watch: Option<(SocketWatch, ExitNote)>) {
 fn is_safe_on_disk(queue: &Queue) -> bool {
     let stats = queue.stats();
     stats.disk_capacity_bytes > 0 && stats.disk_ok
+}
+
+/// A file may appear after us when a host boots; `run` is started again by whoever started it, a plugin would stay dead. So the plugin
+/// scrapes and queues, and the sender looks for the file before each attempt.
+fn check_endpoint(endpoint: &remote::Config, mode: Mode) -> Result<(), BuildError> {
+    match (remote::check(endpoint), mode) {
+        (Ok(()), Mode::Plugin | Mode::Run) => Ok(()),
+        (Err(SetupError::File(error)), Mode::Plugin) => {
+            warn!(endpoint = %endpoint.name, %error, "samples are queued until the file can be used");
+            Ok(())
+        }
+        (Err(source), Mode::Plugin | Mode::Run) => {
+            Err(BuildError::Endpoint { endpoint: endpoint.name.clone(), source })
+        }
+    }
 }
 
 fn self_exposition(

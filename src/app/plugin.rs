@@ -16,6 +16,8 @@ use crate::telemetry::log::{self, LogWriter};
 
 /// How often a plugin that cannot work says why.
 const REMIND_EVERY: Duration = Duration::from_secs(300);
+/// A queue of 256 MiB opens within a second; the wait for a dying predecessor's lock takes 5 s at most.
+const SLOW_OPEN: Duration = Duration::from_secs(6);
 
 /// Serves dockerd on `socket` until SIGTERM. The socket is bound before anything else is looked at: dockerd gives up after 9.5 s, and
 /// then leaves the plugin disabled.
@@ -34,6 +36,8 @@ pub fn run(socket: &Path, env: &impl Strings) -> ExitCode {
     let Ok(log) = log else { return ExitCode::FAILURE };
     let code = match api {
         Ok(api) => {
+            // Bound before there was a log to say it in.
+            info!(socket = %socket.display(), "answering dockerd's calls");
             let code = serve(loaded, commands, &fault, &log, &shutdown);
             shutdown.cancel();
             api.join();
@@ -95,6 +99,7 @@ async fn forward(
     let building = tokio::task::spawn_blocking(move || App::build(config, Some(log)).map(App::self_healing));
     let built = tokio::select! {
         built = building => built,
+        never = complain_when_late() => match never {},
         () = shutdown.cancelled() => {
             warn!("stopped before the queue was open");
             return;
@@ -110,6 +115,20 @@ async fn forward(
     };
     if let Err(error) = outcome {
         remind(&error.to_string(), fault, shutdown).await;
+    }
+}
+
+/// Never ends. dockerd's calls are answered meanwhile, but nobody scrapes: that must not look like health.
+async fn complain_when_late() -> std::convert::Infallible {
+    let mut waited = Duration::ZERO;
+    loop {
+        let pause = if waited.is_zero() { SLOW_OPEN } else { REMIND_EVERY };
+        tokio::time::sleep(pause).await;
+        waited += pause;
+        warn!(
+            ?waited,
+            "the queue is still being opened: the disk does not answer, or another process holds the directory; nothing is scraped until then"
+        );
     }
 }
 

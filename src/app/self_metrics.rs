@@ -300,6 +300,16 @@ fn write_queue(exposition: &mut Exposition<'_>, stats: &Stats) {
         stats.damage.damaged_samples,
     );
     counter(
+        "docker_remote_write_queue_unreadable_segments_total",
+        "Segment files that could not be read, or are of an unknown version, and were left alone",
+        stats.damage.unreadable_segments + stats.damage.unknown_segments,
+    );
+    counter(
+        "docker_remote_write_queue_overflowed_records_total",
+        "Records dropped because a byte cap was reached, whoever still needed them",
+        stats.overflowed_records,
+    );
+    counter(
         "docker_remote_write_queue_damaged_cursors_total",
         "Cursor files without a readable slot",
         stats.damage.damaged_cursors,
@@ -316,6 +326,11 @@ fn write_reloads(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_>
     let good = endpoints.iter().all(|endpoint| endpoint.remote.reload_ok);
     let help = "1 if the last look at the settings' files succeeded";
     exposition.single("docker_remote_write_config_last_reload_successful", Kind::Gauge, help, u8::from(good));
+    let help = "Looks at the settings' files that failed";
+    let mut family = exposition.family("docker_remote_write_config_reload_errors_total", Kind::Counter, help);
+    for endpoint in endpoints {
+        family.sample(&[("endpoint", endpoint.name)], endpoint.remote.reload_errors);
+    }
     if let Some(at) = endpoints.iter().filter_map(|endpoint| endpoint.remote.reloaded_at).max() {
         let help = "When files were last taken over, seconds since the epoch";
         let name = "docker_remote_write_config_last_reload_success_timestamp_seconds";

@@ -91,21 +91,22 @@ impl Collector {
         metrics: CollectorMetrics,
     ) -> Result<Self, ScrapeError> {
         let scrape = &config.scrape;
-        let rules = |target_labels: &Labels, synthetic_series| Rules {
+        let rules = |target_labels: &Labels, sample_limit, synthetic_series| Rules {
             target_labels: target_labels.clone(),
             external_labels: scrape.external_labels.clone(),
             honor_labels: scrape.honor_labels,
             honor_timestamps: scrape.honor_timestamps,
             normalize_le: scrape.normalize_le,
-            sample_limit: scrape.sample_limit,
+            sample_limit,
             synthetic_series,
         };
         Ok(Self {
             client: TargetClient::new(scrape)?,
             schedule: Schedule::new(scrape.interval, &scrape.target_labels),
-            target: Source::new(rules(&scrape.target_labels, true), queue.clone()),
+            target: Source::new(rules(&scrape.target_labels, scrape.sample_limit, true), queue.clone()),
             own: own.map(|exposition| OwnSeries {
-                source: Source::new(rules(&exposition.labels, false), queue.clone()),
+                // Without the target's limit: what it refuses is told by these.
+                source: Source::new(rules(&exposition.labels, None, false), queue.clone()),
                 exposition,
                 text: String::new(),
             }),
@@ -124,7 +125,7 @@ impl Collector {
             let command = *commands.wanted.borrow_and_update();
             state = match (state, command.wanted) {
                 (State::Stopped, Wanted::Running) => self.start(command),
-                (State::Running, Wanted::Stopped) => self.stop(&mut commands).await,
+                (State::Running, Wanted::Stopped) => self.stop(&commands).await,
                 (State::Stopped, Wanted::Stopped) => State::Stopped,
                 (State::Running, Wanted::Running) => State::Running,
             };
@@ -182,20 +183,25 @@ impl Collector {
         if let Some(last) = self.last_tick.replace(tick) {
             let missed = self.schedule.missed(last, tick).saturating_sub(1);
             if missed > 0 {
-                warn!(missed, "ticks passed without a scrape: the host was too busy, or its clock was set");
+                warn!(
+                    missed,
+                    "ticks passed without a scrape: a slow target, a busy host, or a clock that was set"
+                );
                 self.metrics.update(|counters| counters.ticks_missed += missed);
             }
         }
     }
 
     /// The last scrape, then the end of every series. A start that comes meanwhile wins.
-    async fn stop(&mut self, commands: &mut Commands) -> State {
+    async fn stop(&mut self, commands: &Commands) -> State {
         self.last_tick = None;
         let started = Instant::now();
         let timestamp = now_ms();
+        // Looks on its own: a repeated stop that is seen here is still to be answered.
+        let mut wanted = commands.wanted.clone();
         let fetched = tokio::select! {
             biased;
-            _ = commands.wanted.wait_for(|command| command.wanted == Wanted::Running) => {
+            _ = wanted.wait_for(|command| command.wanted == Wanted::Running) => {
                 info!("scraping goes on: a start came before the stop was carried out");
                 return State::Running;
             }

@@ -19,7 +19,7 @@ use std::thread::{self, JoinHandle};
 use tokio::net::UnixListener;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
 use self::api::Api;
 use self::socket::Socket;
@@ -76,7 +76,6 @@ pub fn serve(
         let _context = runtime.enter();
         UnixListener::from_std(socket.listener().map_err(failed)?).map_err(failed)?
     };
-    info!(socket = %path.display(), "answering dockerd's calls");
     let thread = thread::Builder::new()
         .name("plugin-api".to_owned())
         .spawn(move || {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 /// What the bytes alone do not say, but the series depends on: which label is spelled anew under the `# TYPE` in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub(super) enum Spelling {
     /// As exposed.
     AsExposed,
@@ -30,7 +31,10 @@ struct Entry {
 /// The lines of one target.
 #[derive(Debug, Default)]
 pub(super) struct LineCache {
-    index: HashMap<Arc<[u8]>, u32>,
+    /// One map for each spelling: the same bytes may come under several types, even in one scrape.
+    index: [HashMap<Arc<[u8]>, u32>; 3],
+    /// Entries in all of them.
+    remembered: usize,
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     previous: Vec<u32>,
@@ -54,26 +58,15 @@ impl LineCache {
 
     /// The slot of the series that these bytes name.
     pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<u32> {
-        let id = self.guessed(raw).or_else(|| self.index.get(raw).copied())?;
-        let entry = self.entries.get(id as usize)?.as_ref()?;
-        if entry.spelling != spelling {
-            return None;
-        }
-        let slot = entry.slot;
+        let indexed = || self.index[spelling as usize].get(raw).copied();
+        let id = self.guessed(raw, spelling).or_else(indexed)?;
+        let slot = self.entries.get(id as usize)?.as_ref()?.slot;
         self.note(id);
         Some(slot)
     }
 
-    /// Remembers a line. Returns the slot that the same bytes named until now under another spelling.
-    pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, slot: u32) -> Option<u32> {
-        if let Some(id) = self.index.get(raw).copied()
-            && let Some(entry) = self.entries[id as usize].as_mut()
-        {
-            entry.spelling = spelling;
-            let replaced = std::mem::replace(&mut entry.slot, slot);
-            self.note(id);
-            return Some(replaced);
-        }
+    /// Remembers a line that [`LineCache::find`] does not know.
+    pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, slot: u32) {
         let raw: Arc<[u8]> = raw.into();
         let entry = Entry { raw: Arc::clone(&raw), spelling, slot, seen: 0, position: 0 };
         let id = match self.free.pop() {
@@ -86,10 +79,10 @@ impl LineCache {
                 u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        self.index.insert(raw, id);
+        self.index[spelling as usize].insert(raw, id);
+        self.remembered += 1;
         self.fresh.push(id);
         self.note(id);
-        None
     }
 
     /// The bytes of the line that is expected next; empty where there is no guess.
@@ -103,33 +96,37 @@ impl LineCache {
     pub(super) fn end(&mut self, good: bool, mut forget: impl FnMut(u32)) {
         const SLACK: usize = 1_000;
         if !good && self.fresh.len() > self.previous.len() + SLACK {
-            for id in self.fresh.drain(..) {
-                if let Some(entry) = self.entries[id as usize].take() {
-                    self.index.remove(&entry.raw);
-                    self.free.push(id);
-                    forget(entry.slot);
+            for id in std::mem::take(&mut self.fresh) {
+                self.remove(id, &mut forget);
+            }
+        }
+        if !good {
+            return;
+        }
+        self.fresh.clear();
+        if self.distinct < self.remembered {
+            for (id, at) in (0_u32..).zip(0..self.entries.len()) {
+                if self.entries[at].as_ref().is_some_and(|entry| entry.seen != self.scrape) {
+                    self.remove(id, &mut forget);
                 }
             }
         }
-        if good {
-            self.fresh.clear();
-        }
-        if good && self.distinct < self.index.len() {
-            for (id, place) in (0_u32..).zip(&mut self.entries) {
-                if let Some(entry) = place.take_if(|entry| entry.seen != self.scrape) {
-                    self.index.remove(&entry.raw);
-                    self.free.push(id);
-                    forget(entry.slot);
-                }
-            }
-        }
-        if good {
-            std::mem::swap(&mut self.previous, &mut self.current);
+        std::mem::swap(&mut self.previous, &mut self.current);
+    }
+
+    fn remove(&mut self, id: u32, forget: &mut impl FnMut(u32)) {
+        if let Some(entry) = self.entries[id as usize].take() {
+            self.index[entry.spelling as usize].remove(&entry.raw);
+            self.remembered -= 1;
+            self.free.push(id);
+            forget(entry.slot);
         }
     }
 
-    fn guessed(&self, raw: &[u8]) -> Option<u32> {
-        (!raw.is_empty() && self.expected() == raw).then(|| self.previous[self.guess])
+    fn guessed(&self, raw: &[u8], spelling: Spelling) -> Option<u32> {
+        let id = self.previous.get(self.guess).copied()?;
+        let entry = self.entries.get(id as usize)?.as_ref()?;
+        (entry.spelling == spelling && *entry.raw == *raw).then_some(id)
     }
 
     fn note(&mut self, id: u32) {
@@ -197,7 +194,10 @@ mod tests {
         cache.begin();
         cache.insert(b"m", Spelling::AsExposed, 1);
         assert_eq!(cache.find(b"m", Spelling::Le), None);
-        assert_eq!(cache.insert(b"m", Spelling::Le, 2), Some(1));
+        cache.insert(b"m", Spelling::Le, 2);
+        cache.end(true, |slot| panic!("{slot} forgotten"));
+        cache.begin();
         assert_eq!(cache.find(b"m", Spelling::Le), Some(2));
+        assert_eq!(cache.find(b"m", Spelling::AsExposed), Some(1));
     }
 }

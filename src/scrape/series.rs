@@ -15,8 +15,8 @@ pub(super) struct Series {
     metadata_epoch: u64,
     /// Changes when the slot gets another series, or the series other metadata.
     pub(super) generation: u32,
-    /// Lines that name this series; at 0 the slot is free.
-    lines: u32,
+    /// Lines that name this series, and the list of tracked series if it is there; at 0 the slot is free.
+    holders: u32,
     /// Newest timestamp that was handed on, ms since the epoch.
     pub(super) last_timestamp: i64,
     /// Its value's bits.
@@ -41,7 +41,7 @@ pub(super) struct SeriesTable {
     by_labels: HashMap<Arc<Labels>, u32>,
     slots: Vec<Option<Series>>,
     free: Vec<u32>,
-    /// Series without lines: their slots are free once their markers have been encoded, at the next scrape.
+    /// Series without holders: their slots are free once their markers have been encoded, at the next scrape.
     leaving: Vec<u32>,
     generation: u32,
 }
@@ -50,7 +50,7 @@ impl SeriesTable {
     /// Frees the slots of series that vanished in the scrape before.
     pub(super) fn begin(&mut self) {
         for slot in std::mem::take(&mut self.leaving) {
-            if self.slots[slot as usize].as_ref().is_some_and(|series| series.lines == 0)
+            if self.slots[slot as usize].as_ref().is_some_and(|series| series.holders == 0)
                 && let Some(series) = self.slots[slot as usize].take()
             {
                 self.by_labels.remove(&series.labels);
@@ -62,10 +62,15 @@ impl SeriesTable {
     /// The slot of a label set, for one more line that names it.
     pub(super) fn acquire(&mut self, labels: Labels) -> u32 {
         let slot = self.by_labels.get(&labels).copied().unwrap_or_else(|| self.occupy(labels));
-        if let Some(series) = self.slots[slot as usize].as_mut() {
-            series.lines += 1;
-        }
+        self.hold(slot);
         slot
+    }
+
+    /// One more holder: the slot stays until it has released it.
+    pub(super) fn hold(&mut self, slot: u32) {
+        if let Some(series) = self.slots[slot as usize].as_mut() {
+            series.holders += 1;
+        }
     }
 
     /// A synthetic series, a gauge that stays for ever; if the target exposes the same label set it is the same series
@@ -78,11 +83,11 @@ impl SeriesTable {
         slot
     }
 
-    /// One line less names the series.
+    /// One line less names the series, or it is tracked no more.
     pub(super) fn release(&mut self, slot: u32) {
         if let Some(series) = self.slots[slot as usize].as_mut() {
-            series.lines -= 1;
-            if series.lines == 0 {
+            series.holders -= 1;
+            if series.holders == 0 {
                 self.leaving.push(slot);
             }
         }
@@ -100,25 +105,29 @@ impl SeriesTable {
         self.slots[slot as usize].as_ref().map_or(&NONE, |series| &series.labels)
     }
 
-    /// Gives the series the metadata of its family as it is now.
-    pub(super) fn refresh_metadata(&mut self, slot: u32, families: &Families) {
-        let Some(series) = self.slots[slot as usize].as_mut() else { return };
+    /// Gives the series the metadata of its family as it is now; returns its generation.
+    pub(super) fn refresh_metadata(&mut self, slot: u32, families: &Families) -> u32 {
+        let series = self.get_mut(slot);
         if series.metadata_epoch == families.epoch() {
-            return;
+            return series.generation;
         }
         series.metadata_epoch = families.epoch();
+        let name = series.labels.get(crate::model::METRIC_NAME).unwrap_or_default();
         let current = match series.metadata {
-            Metadata::Family(family) => Metadata::Family(families.current(family)),
-            Metadata::None => families
-                .of_metric(series.labels.get(crate::model::METRIC_NAME).unwrap_or_default())
-                .map_or(Metadata::None, Metadata::Family),
-            Metadata::Synthetic(_) => return,
+            // Looked up anew: another family may fit better by now, or the old one no longer.
+            Metadata::None | Metadata::Family(_) => {
+                families.of_metric(name).map_or(Metadata::None, Metadata::Family)
+            }
+            Metadata::Synthetic(help) => Metadata::Synthetic(help),
         };
-        if series.metadata != current {
-            series.metadata = current;
-            self.generation = self.generation.wrapping_add(1);
-            series.generation = self.generation;
+        if series.metadata == current {
+            return series.generation;
         }
+        series.metadata = current;
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        self.get_mut(slot).generation = generation;
+        generation
     }
 
     /// What the encoder needs to know of a series.
@@ -145,7 +154,7 @@ impl SeriesTable {
             metadata: Metadata::None,
             metadata_epoch: u64::MAX,
             generation: self.generation,
-            lines: 0,
+            holders: 0,
             last_timestamp: i64::MIN,
             last_value: 0,
             touched: 0,

@@ -46,7 +46,7 @@ struct Block {
 struct Table {
     symbols: SymbolTable,
     epoch: u32,
-    /// Symbols at the end of the first record of this epoch; what comes on top may be garbage of vanished series.
+    /// Bytes of symbols at the end of the first record of this epoch; what comes on top may be garbage of vanished series.
     baseline: usize,
 }
 
@@ -55,13 +55,31 @@ impl Table {
         Self { symbols: SymbolTable::new(), epoch, baseline: 0 }
     }
 
-    /// A table that has doubled since its start is mostly garbage: begin anew (every series is encoded once more).
+    fn bytes(&self) -> usize {
+        self.symbols.encoded().len()
+    }
+
+    /// A table that has doubled since its start is mostly garbage: begin anew.
     fn renew_if_bloated(&mut self) {
-        const SLACK: usize = 256;
-        if self.baseline > 0 && self.symbols.len() > 2 * self.baseline + SLACK {
-            *self = Self::new(self.epoch.wrapping_add(1));
+        const SLACK: usize = 4 << 10;
+        if self.baseline > 0 && self.bytes() > 2 * self.baseline + SLACK {
+            self.renew();
         }
     }
+
+    /// Begins anew: every series is encoded once more.
+    fn renew(&mut self) {
+        *self = Self::new(self.epoch.wrapping_add(1));
+    }
+}
+
+/// Why a record has no more samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// There are no more, or it has [`Limits::max_samples`].
+    Samples,
+    /// The next one would bring it beyond [`Limits::max_bytes`].
+    Bytes,
 }
 
 /// Turns scrapes into record payloads; one for each source of series, as it remembers them by slot.
@@ -105,10 +123,16 @@ impl RecordEncoder {
                 self.tables.push(Table::new(0));
             }
             self.tables[at].renew_if_bloated();
-            let counts = self.fill(at, rest, &describe);
+            let baseline = self.tables[at].baseline;
+            let (mut counts, cut) = self.fill(at, rest, &describe);
+            if cut == Cut::Bytes && baseline > 0 && self.tables[at].bytes() > baseline {
+                // Garbage must not take the room of samples.
+                self.tables[at].renew();
+                (counts, _) = self.fill(at, rest, &describe);
+            }
             let table = &mut self.tables[at];
             if table.baseline == 0 {
-                table.baseline = table.symbols.len();
+                table.baseline = table.bytes();
             }
             self.message.clear();
             self.message.extend_from_slice(table.symbols.encoded());
@@ -125,16 +149,18 @@ impl RecordEncoder {
         at: usize,
         samples: &[SampleRef],
         describe: &impl Fn(u32) -> Description<'d>,
-    ) -> Counts {
+    ) -> (Counts, Cut) {
         let mut counts = Counts { samples: 0, markers: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
         self.series.clear();
         for sample in samples {
-            let before = self.series.len();
+            let before = (self.series.len(), self.tables[at].symbols.mark());
             self.put_series(at, sample, describe);
-            let bytes = self.tables[at].symbols.encoded().len() + self.series.len();
+            let bytes = self.tables[at].bytes() + self.series.len();
             if counts.samples > 0 && bytes > self.limits.max_bytes {
-                self.series.truncate(before);
-                break;
+                // Its block now speaks of symbols that are gone: the next record, which it begins, encodes it anew.
+                self.series.truncate(before.0);
+                self.tables[at].symbols.roll_back(before.1);
+                return (counts, Cut::Bytes);
             }
             counts.samples += 1;
             counts.markers += u32::from(is_stale_marker(sample.value));
@@ -144,7 +170,7 @@ impl RecordEncoder {
                 break;
             }
         }
-        counts
+        (counts, Cut::Samples)
     }
 
     fn put_series<'d>(&mut self, at: usize, sample: &SampleRef, describe: &impl Fn(u32) -> Description<'d>) {

@@ -37,7 +37,23 @@ impl SymbolTable {
         &self.encoded
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.index.len()
+    /// How much is in the table, for [`SymbolTable::roll_back`].
+    pub(super) fn mark(&self) -> Mark {
+        Mark { symbols: self.index.len(), bytes: self.encoded.len() }
     }
+
+    /// Takes out what was added after `mark`.
+    pub(super) fn roll_back(&mut self, mark: Mark) {
+        if self.index.len() > mark.symbols {
+            self.index.retain(|_, reference| (*reference as usize) < mark.symbols);
+            self.encoded.truncate(mark.bytes);
+        }
+    }
+}
+
+/// A state of the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    symbols: usize,
+    bytes: usize,
 }

@@ -151,6 +151,47 @@ fn symbols_of_vanished_series_do_not_pile_up() {
     assert!(largest < 1_000, "{largest} symbols for 50 series");
 }
 
+/// `series(number)` with one more label of `len` bytes.
+fn wide_series(number: usize, len: usize) -> TestSeries {
+    let mut series = series(number);
+    series.labels.set("wide", &format!("{number:0len$}"));
+    series
+}
+
+#[test]
+fn a_sample_that_does_not_fit_leaves_nothing_in_the_record() {
+    let mut all: Vec<_> = (0..10).map(series).collect();
+    all[5] = wide_series(5, 2_000);
+    let mut encoder = RecordEncoder::new(Limits { max_samples: 100, max_bytes: 1_000 });
+    for timestamp in 1..50 {
+        let records = encode(&mut encoder, &samples(10, timestamp), &all);
+        assert_eq!(records.iter().map(|(counts, _)| counts.samples).collect::<Vec<_>>(), [5, 1, 4]);
+        assert!(snap::raw::decompress_len(&records[0].1).unwrap() < 1_000);
+        assert!(snap::raw::decompress_len(&records[2].1).unwrap() < 1_000);
+    }
+}
+
+#[test]
+fn long_symbols_of_vanished_series_neither_pile_up_nor_split_records() {
+    let mut encoder = RecordEncoder::new(Limits { max_samples: 100, max_bytes: 20_000 });
+    for generation in 0..200_u32 {
+        let all: Vec<_> = (0..9).map(series).chain([wide_series(generation as usize, 5_000)]).collect();
+        let mut samples = samples(10, 1);
+        samples[9].generation = generation;
+        let records = encode(&mut encoder, &samples, &all);
+        assert_eq!(records.len(), 1, "scrape {generation}");
+        assert_eq!(read_v2(&records[0].1), expected(&samples, &all));
+    }
+    let mut encoder = RecordEncoder::new(WIDE);
+    for generation in 0..200_u32 {
+        let all = [series(0), wide_series(generation as usize, 5_000)];
+        let mut samples = samples(2, 1);
+        samples[1].generation = generation;
+        let len = snap::raw::decompress_len(&encode(&mut encoder, &samples, &all)[0].1).unwrap();
+        assert!(len < 20_000, "{len} bytes for two series of 5 kB");
+    }
+}
+
 #[test]
 fn requests_merge_records_and_stop_at_their_limits() {
     let all: Vec<_> = (0..10).map(series).collect();
@@ -259,5 +300,28 @@ proptest! {
         let payload = snap::raw::Encoder::new().compress_vec(&message).unwrap();
         let _ = RequestBuilder::new().push(&payload, 0, &WIDE);
         let _ = RequestBuilder::new().push(&message, 0, &WIDE);
+    }
+}
+
+#[test]
+fn symbols_of_vanished_series_do_not_crowd_out_the_samples() {
+    let labelled = |number: usize| {
+        let value = format!("{number:0>100}");
+        let labels = Labels::from_iter([(METRIC_NAME, "m"), ("n", value.as_str())]);
+        TestSeries { labels, metric_type: MetricType::Gauge, help: String::new() }
+    };
+    let limits = Limits { max_samples: 2_000, max_bytes: 16_000 };
+    let mut encoder = RecordEncoder::new(limits);
+    let mut all: Vec<_> = (0..100).map(labelled).collect();
+    assert_eq!(encode(&mut encoder, &samples(100, 1), &all).len(), 1);
+    // Every series gives way to another one of the same size, so one record is enough again.
+    for round in 1..=4 {
+        all = (0..100).map(|number| labelled(round * 100 + number)).collect();
+        let mut samples = samples(100, 1);
+        samples.iter_mut().for_each(|sample| sample.generation = u32::try_from(round).unwrap());
+        let records = encode(&mut encoder, &samples, &all);
+        assert_eq!(records.len(), 1, "round {round}");
+        let message = decode_v2(&records[0].1, MAX).unwrap().encoded_len();
+        assert!(message <= limits.max_bytes, "round {round}: {message} bytes");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use docker_remote_write::collector;
+use docker_remote_write::collector::{self, Collector, SelfExposition};
+use docker_remote_write::model::Labels;
 
 use super::{Bench, DEADLINE, Stored, Then, assert_ordered, ok, serve, ups};
 
@@ -131,4 +132,42 @@ async fn rw_3_06_a_shutdown_in_the_middle_of_a_scrape_leaves_no_trace() {
     bench.cancel.cancel();
     bench.collecting.take().unwrap().await.unwrap();
     assert_eq!(*bench.queue.end().borrow(), end);
+}
+
+#[tokio::test]
+async fn every_one_of_several_stops_is_answered() {
+    let mut bench = Bench::new();
+    // The last scrape takes its 400 ms, so the second stop comes while the first is being carried out.
+    serve(&bench.socket(), b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Silence);
+    let config = bench.config();
+    bench.collect(&config);
+    bench.control.start();
+    let mut metrics = tokio::time::interval(Duration::from_millis(5));
+    while !bench.metrics.snapshot().running {
+        metrics.tick().await;
+    }
+    bench.control.stop();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let second = bench.control.stop();
+    assert!(bench.control.stopped(second, DEADLINE).await, "the second stop was never answered");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn the_targets_sample_limit_does_not_silence_our_own_series() {
+    let mut bench = Bench::new();
+    serve(&bench.socket(), ok("a 1\nb 2\n"), Then::Close);
+    let mut config = bench.config();
+    config.scrape.sample_limit = Some(1);
+    let own = SelfExposition {
+        labels: Labels::from_iter([("job", "own")]),
+        write: Box::new(|text| text.push_str("own_a 1\nown_b 2\n")),
+    };
+    let collector = Collector::new(&config, Some(own), &bench.queue, bench.metrics.clone()).unwrap();
+    let commands = bench.commands.take().unwrap();
+    bench.collecting = Some(tokio::spawn(collector.run(commands, bench.cancel.clone())));
+    bench.control.start();
+    bench.until("a refused scrape", |seen| ups(seen, 0.0) > 0).await;
+    bench.until("what we say of it", |seen| seen.iter().any(|sample| sample.name() == "own_b")).await;
+    bench.end().await;
 }

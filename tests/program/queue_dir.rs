@@ -3,8 +3,10 @@
 use std::fs;
 
 use docker_remote_write::receiver::Answer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use super::World;
+use super::{DEADLINE, World};
 
 #[tokio::test]
 async fn a_missing_directory_is_made_with_its_parents() {
@@ -43,11 +45,36 @@ async fn a_plugin_whose_directory_cannot_be_used_goes_on_in_memory_and_says_so()
 }
 
 #[tokio::test]
+async fn a_plugin_that_went_to_memory_waits_at_its_end_for_the_first_answer() {
+    let world = World::new().await;
+    fs::write(world.path("file"), "no directory").unwrap();
+    // The kernel takes the connection; nobody answers before SIGTERM has come.
+    let late = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = [
+        ("QUEUE_DIR", world.path("file/queue").display().to_string()),
+        ("REMOTE_WRITE_URL", format!("http://{}/api/v1/write", late.local_addr().unwrap())),
+    ];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (mut program, mut dockerd) = world.plugin(&settings).await;
+    assert_eq!(dockerd.start_metrics().await.unwrap().status, 200);
+    assert!(world.engine.wait_for(2, DEADLINE).await);
+    program.interrupt();
+    program.says("shutting down").await;
+    let receiver = world.receiver.clone();
+    tokio::spawn(async move { receiver.serve(late, CancellationToken::new()).await });
+    let (status, said) = program.ended().await;
+    assert!(status.success());
+    assert!(!said.contains("lost_at_exit"), "{said}");
+    assert!(!said.contains("queue on disk"), "{said}");
+    assert!(world.ups() > 0);
+}
+
+#[tokio::test]
 async fn a_flipped_bit_in_a_segment_costs_that_record_and_is_said() {
     let world = World::new().await;
     world.receiver.answer(Answer::status(503));
     let first = world.run(&[("SELF_METRICS", "false")]);
-    assert!(world.engine.wait_for(4, super::DEADLINE).await);
+    assert!(world.engine.wait_for(4, DEADLINE).await);
     first.killed();
     let segment = fs::read_dir(world.path("queue"))
         .unwrap()

@@ -61,3 +61,24 @@ async fn an_unknown_setting_is_warned_about_and_does_no_harm() {
     program.says("REMOTE_WRITE_ULR").await;
     world.until_ups(1).await;
 }
+
+#[tokio::test]
+async fn a_secret_that_appears_after_the_plugins_start_is_used_and_nothing_is_lost() {
+    let world = World::new().await;
+    let token = world.path("token");
+    let more = [
+        ("REMOTE_WRITE_BEARER_TOKEN_FILE", token.to_str().unwrap()),
+        ("CONFIG_RELOAD_INTERVAL", "1s"),
+        ("REMOTE_WRITE_MAX_BACKOFF", "1s"),
+    ];
+    let (mut program, mut dockerd) = world.plugin(&more).await;
+    program.says("cannot read the bearer token").await;
+    assert_eq!(dockerd.start_metrics().await.unwrap().status, 200, "the engine's metrics are there");
+    assert!(world.engine.wait_for(2, super::DEADLINE).await, "scraped and queued meanwhile");
+    std::fs::write(&token, "t0ken\n").unwrap();
+    world.until_ups(2).await;
+    world.receiver.read(|state| {
+        assert_eq!(state.last_request().unwrap().header("authorization"), Some("Bearer t0ken"));
+    });
+    world.assert_strict();
+}

@@ -104,3 +104,18 @@ async fn a_target_over_http_needs_no_certificates_of_the_system() {
     assert!(status.success(), "{said}");
     world.assert_strict();
 }
+
+#[tokio::test]
+async fn dockerd_disk_log_and_everything_else_have_a_thread_each() {
+    let world = World::new().await;
+    let (program, mut dockerd) = world.plugin(&[]).await;
+    assert_eq!(dockerd.start_metrics().await.unwrap().status, 200);
+    world.until_ups(1).await;
+    let threads = program.threads();
+    for name in ["docker-remote-w", "plugin-api", "queue", "log-writer"] {
+        assert_eq!(threads.iter().filter(|thread| *thread == name).count(), 1, "{name} in {threads:?}");
+    }
+    // Beside them only tokio's blocking pool, for getaddrinfo and the files of settings.
+    let known = ["docker-remote-w", "plugin-api", "queue", "log-writer", "tokio-rt-worker"];
+    assert!(threads.iter().all(|thread| known.contains(&thread.as_str())), "{threads:?}");
+}

@@ -181,11 +181,23 @@ impl Program {
 
     /// SIGTERM, then [`Program::ended`]; also how long that took.
     pub(crate) async fn terminated(self) -> (ExitStatus, String, Duration) {
-        let pid = rustix::process::Pid::from_child(&self.child);
         let start = Instant::now();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.interrupt();
         let (status, said) = self.ended().await;
         (status, said, start.elapsed())
+    }
+
+    /// Names of the process's threads, as the kernel cuts them to 15 bytes.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.map(|name| name.trim_end().to_owned()).collect()
+    }
+
+    /// SIGTERM, and no wait.
+    pub(crate) fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
     /// kill -9.

@@ -82,7 +82,7 @@ pub struct Ingest {
     families: Families,
     synthetic: Vec<Synthetic>,
     scrape: u64,
-    /// Series without timestamps of their own in the last good scrape: what vanishes from here gets a marker.
+    /// Series without timestamps of their own in the last good scrape, held: what vanishes from here gets a marker.
     tracked: Vec<u32>,
     tracked_now: Vec<u32>,
     samples: Vec<SampleRef>,
@@ -125,7 +125,7 @@ impl Ingest {
                 report.markers = self.mark_vanished(timestamp, Vanished::All);
             }
         }
-        self.append_synthetic(timestamp, started, &report);
+        self.append_synthetic(timestamp, started, &mut report);
         self.commit(timestamp);
         report
     }
@@ -147,7 +147,7 @@ impl Ingest {
             return Err(error);
         }
         report.markers = self.mark_vanished(timestamp, Vanished::Missing);
-        self.append_synthetic(timestamp, started, &report);
+        self.append_synthetic(timestamp, started, &mut report);
         self.commit(timestamp);
         Ok(report)
     }
@@ -230,9 +230,9 @@ impl Ingest {
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
         report.scraped += 1;
-        report.post_relabel += 1;
         // Beyond the limit lines are only counted: the scrape fails, and five million series must not be remembered.
-        if self.rules.sample_limit.is_some_and(|limit| report.post_relabel > limit) {
+        if self.rules.sample_limit.is_some_and(|limit| report.post_relabel >= limit) {
+            report.post_relabel += 1;
             return Ok(());
         }
         let spelling = self.spelling(exposed.in_force);
@@ -240,7 +240,7 @@ impl Ingest {
             Some(slot) => (slot, true),
             None => (self.introduce(exposed, spelling)?, false),
         };
-        self.series.refresh_metadata(slot, &self.families);
+        report.post_relabel += 1;
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
         match self.admit(slot, exposed.value, own, timestamp) {
             Ok(()) => report.added += u64::from(!known),
@@ -303,9 +303,7 @@ impl Ingest {
             Spelling::Le | Spelling::Quantile => labels.normalize(exposed.in_force),
         }
         let slot = self.series.acquire(self.labels.apply(labels.iter()));
-        if let Some(replaced) = self.lines.insert(exposed.raw, spelling, slot) {
-            self.series.release(replaced);
-        }
+        self.lines.insert(exposed.raw, spelling, slot);
         Ok(slot)
     }
 
@@ -337,6 +335,9 @@ impl Ingest {
                 markers += u64::from(self.mark(*slot, timestamp));
             }
         }
+        // A line may name another series the next time it comes; what it named until now is still to be ended.
+        self.tracked_now.iter().for_each(|slot| self.series.hold(*slot));
+        before.iter().for_each(|slot| self.series.release(*slot));
         self.tracked = std::mem::replace(&mut self.tracked_now, before);
         self.tracked_now.clear();
         markers
@@ -359,16 +360,21 @@ impl Ingest {
         true
     }
 
-    fn append_synthetic(&mut self, timestamp: i64, started: Instant, report: &Report) {
+    fn append_synthetic(&mut self, timestamp: i64, started: Instant, report: &mut Report) {
         for at in 0..self.synthetic.len() {
             let Synthetic { kind, slot } = self.synthetic[at];
+            let value = kind.value(report, started.elapsed());
             // A target that exposes the same series was there first (remote-write 4.05); the clock may have been set back.
-            let _ = self.admit(slot, kind.value(report, started.elapsed()), None, timestamp);
+            if let Err(cause) = self.admit(slot, value, None, timestamp) {
+                self.count_discarded(slot, cause, report);
+            }
         }
     }
 
     fn commit(&mut self, timestamp: i64) {
-        for sample in &self.samples {
+        for sample in &mut self.samples {
+            // Only now: a HELP or TYPE may stand behind its samples, or come as a series ends.
+            sample.generation = self.series.refresh_metadata(sample.slot, &self.families);
             let series = self.series.get_mut(sample.slot);
             (series.last_timestamp, series.last_value) = (sample.timestamp, sample.value.to_bits());
         }

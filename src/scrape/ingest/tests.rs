@@ -142,7 +142,8 @@ fn rw_4_01_synthetic_series_carry_the_scrapes_timestamp_and_counts() {
 #[test]
 fn rw_4_05_a_target_that_exposes_up_itself_has_the_first_word() {
     let mut target = Target::new(Rules { synthetic_series: true, ..rules() });
-    let (samples, _) = target.scrape(1, "up 7\n");
+    let (samples, report) = target.scrape(1, "up 7\n");
+    assert_eq!(report.discarded.duplicate, 1, "our own one is counted");
     assert_eq!(samples.iter().filter(|sample| sample.starts_with("up ")).collect::<Vec<_>>(), ["up 7@1"]);
 }
 
@@ -201,6 +202,13 @@ fn rw_4_16_a_duplicate_label_name_fails_the_scrape() {
 }
 
 #[test]
+fn rw_4_02_a_series_that_cannot_be_is_scraped_but_does_not_reach_relabelling() {
+    let mut target = Target::new(rules());
+    let (_, report) = target.scrape(1, "a 1\na{x=\"1\",x=\"2\"} 1\nb 1\n");
+    assert_eq!((report.scraped, report.post_relabel), (2, 1));
+}
+
+#[test]
 fn rw_4_19_le_and_quantile_are_spelled_as_prometheus_3_stores_them_under_their_type_only() {
     let body = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\n# TYPE s summary\ns{quantile=\"0.50\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n";
     let mut target = Target::new(rules());
@@ -222,6 +230,30 @@ fn a_series_whose_type_changes_its_spelling_ends_under_the_old_name() {
 }
 
 #[test]
+fn the_same_line_under_two_types_in_one_scrape_is_two_series_that_both_end() {
+    let mut target = Target::new(rules());
+    let body = "# TYPE h gauge\nh{le=\"1\"} 1\n# TYPE h histogram\nh{le=\"1\"} 2\n";
+    let both = ["h{le=\"1\"} 1", "h{le=\"1.0\"} 2"];
+    for timestamp in [1, 2] {
+        let (samples, report) = target.scrape(timestamp, body);
+        assert_eq!(samples, both.map(|sample| format!("{sample}@{timestamp}")));
+        assert_eq!(report.added, if timestamp == 1 { 2 } else { 0 });
+    }
+    assert_eq!(target.scrape(3, "").0, ["h{le=\"1\"} stale@3", "h{le=\"1.0\"} stale@3"]);
+    assert!(target.scrape(4, "").0.is_empty());
+}
+
+#[test]
+fn a_last_scrape_that_fails_behind_another_type_leaves_every_series_to_be_ended() {
+    let mut target = Target::new(rules());
+    target.scrape(1, "# TYPE h gauge\nh{le=\"1\"} 1\n");
+    let last = b"# TYPE h histogram\nh{le=\"1\"} 1\nbad line\n";
+    assert!(target.ingest.last_scrape(last, 2, Instant::now()).is_err());
+    assert_eq!(target.ingest.end_all(3), 1);
+    assert_eq!(target.samples(), ["h{le=\"1\"} stale@3"]);
+}
+
+#[test]
 fn metadata_follows_the_family_and_a_change_reaches_known_series() {
     let mut target = Target::new(rules());
     target.scrape(1, "# HELP h one\n# TYPE h histogram\nh_sum 1\n");
@@ -234,6 +266,41 @@ fn metadata_follows_the_family_and_a_change_reaches_known_series() {
     assert_ne!(first.generation, second.generation);
     target.scrape(3, "# HELP h two\n# TYPE h histogram\nh_sum 1\n");
     assert_eq!(target.ingest.samples()[0].generation, second.generation);
+}
+
+#[test]
+fn rw_4_30_a_series_changes_its_family_when_another_fits_better_or_the_old_one_no_longer_does() {
+    let mut target = Target::new(rules());
+    let mut types = |timestamp, body: &str| {
+        target.scrape(timestamp, body);
+        let of = |sample: &crate::model::SampleRef| {
+            (sample.generation, target.ingest.describe(sample.slot).metric_type)
+        };
+        target.ingest.samples().iter().map(of).collect::<Vec<_>>()
+    };
+    let histogram = types(1, "# TYPE h histogram\nh_sum 1\nh_count 1\n");
+    let own = types(2, "# TYPE h histogram\n# TYPE h_count gauge\nh_sum 1\nh_count 1\n");
+    let gauge = types(3, "# TYPE h gauge\nh_sum 1\nh_count 1\n");
+    assert_eq!([histogram[1].1, own[1].1], [MetricType::Histogram, MetricType::Gauge]);
+    assert_eq!([own[0].1, gauge[0].1], [MetricType::Histogram, MetricType::Unknown]);
+    assert_eq!(histogram[0], own[0]);
+    assert!(histogram[1].0 != own[1].0 && own[0].0 != gauge[0].0);
+}
+
+#[test]
+fn metadata_that_changes_behind_its_samples_is_theirs_in_the_same_scrape() {
+    let mut target = Target::new(rules());
+    let mut generations = Vec::new();
+    for (timestamp, body) in [(1, "m 1\n# HELP m one\n"), (2, "m 1\n# HELP m two\n"), (3, "# HELP m three\n")]
+    {
+        target.scrape(timestamp, body);
+        let sample = target.ingest.samples()[0];
+        generations.push(sample.generation);
+        let help = target.ingest.describe(sample.slot).help;
+        assert!(body.contains(help) && !help.is_empty(), "{help:?} after {body:?}");
+    }
+    generations.dedup();
+    assert_eq!(generations.len(), 3, "an encoder would not notice the change");
 }
 
 #[test]
@@ -286,4 +353,33 @@ fn a_last_scrape_in_the_same_millisecond_as_the_one_before_still_counts() {
     target.scrape(10, "a 1\n");
     target.ingest.last_scrape(b"a 2\n", 10, Instant::now()).unwrap();
     assert_eq!(target.samples(), ["a 2@11"]);
+}
+
+#[test]
+fn a_line_that_stood_under_two_types_ends_both_of_its_series() {
+    let mut target = Target::new(rules());
+    let body = "# TYPE h histogram\nh{le=\"1\"} 1\n# TYPE h gauge\nh{le=\"1\"} 2\n";
+    assert_eq!(target.scrape(1, body).0, ["h{le=\"1.0\"} 1@1", "h{le=\"1\"} 2@1"]);
+    let (samples, report) = target.scrape(2, "a 1\n");
+    assert_eq!(samples, ["a 1@2", "h{le=\"1.0\"} stale@2", "h{le=\"1\"} stale@2"]);
+    assert_eq!(report.markers, 2);
+}
+
+#[test]
+fn a_last_scrape_that_fails_under_another_type_leaves_every_series_to_be_ended() {
+    let mut target = Target::new(rules());
+    target.scrape(1, "# TYPE h histogram\nh{le=\"1\"} 1\n");
+    let broken = "# TYPE h gauge\nh{le=\"1\"} 2\nx y\n";
+    assert!(target.ingest.last_scrape(broken.as_bytes(), 2, Instant::now()).is_err());
+    assert_eq!(target.ingest.end_all(3), 1);
+    assert_eq!(target.samples(), ["h{le=\"1.0\"} stale@3"]);
+}
+
+#[test]
+fn synthetic_samples_that_a_clock_set_back_makes_impossible_are_counted() {
+    let mut target = Target::new(Rules { synthetic_series: true, ..rules() });
+    target.scrape(10, "a 1\n");
+    let (samples, report) = target.scrape(5, "a 1\n");
+    assert!(samples.is_empty());
+    assert_eq!(report.discarded.out_of_order, 6);
 }
