@@ -5,22 +5,25 @@
 pub mod plugin;
 mod process;
 pub mod run;
+mod self_heal;
 mod self_metrics;
 mod signals;
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::collector::{Collector, CollectorMetrics, Commands, SelfExposition};
+use crate::collector::{Collector, CollectorMetrics, Commands, SelfExposition, SocketWatch};
 use crate::config::{Config, Mode};
 use crate::model::now_ms;
 use crate::queue::{Ledger, OpenError, Queue, Storage};
 use crate::remote::{self, Sender, SetupError};
-use crate::scrape::ScrapeError;
+use crate::scrape::{Address, ScrapeError};
 use crate::telemetry::log::LogWriter;
+use self_heal::ExitNote;
 use self_metrics::SelfMetrics;
 
 /// The `job` of our own series.
@@ -29,6 +32,9 @@ const SELF_JOB: &str = "docker-remote-write";
 const SENDERS_END_LIMIT: Duration = Duration::from_secs(1);
 /// Writing what the ring still holds, and syncing. A frozen disk must not hold up the exit: dockerd kills after 10 s.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Of `SHUTDOWN_DRAIN_TIMEOUT`, where a new process follows: enough for a request that is under way to an endpoint that answers.
+const HURRIED_DRAIN: Duration = Duration::from_secs(1);
 
 /// Why the rooms could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +61,7 @@ pub struct App {
     config: Config,
     queue: Queue,
     log: Option<LogWriter>,
+    exit_note: Option<ExitNote>,
 }
 
 impl App {
@@ -82,7 +89,15 @@ impl App {
                 Queue::open(&config.queue, &names)?
             }
         };
-        Ok(Self { config, queue, log })
+        Ok(Self { config, queue, log, exit_note: None })
+    }
+
+    /// Makes [`App::run`] end by itself where only a new process can scrape again (a metrics socket that live-restore has left dead): for
+    /// a process that dockerd starts anew. Blocks while the disk does.
+    #[must_use]
+    pub fn self_healing(mut self) -> Self {
+        self.exit_note = Some(ExitNote::read(&self.config.queue.storage));
+        self
     }
 
     /// The queue, for whoever wants to compare ledgers.
@@ -91,7 +106,7 @@ impl App {
         &self.queue
     }
 
-    /// Runs until `shutdown`, then drains, and returns each endpoint's ledger. Must be called inside a runtime with I/O and time.
+    /// Runs until `shutdown` (which it cancels itself where [`App::self_healing`] applies), then drains, and returns each endpoint's ledger. Must be called inside a runtime with I/O and time.
     ///
     /// # Errors
     /// When the target's HTTP client cannot be set up.
@@ -100,7 +115,7 @@ impl App {
         commands: Commands,
         shutdown: CancellationToken,
     ) -> Result<Vec<(String, Ledger)>, BuildError> {
-        let Self { config, queue, log } = self;
+        let Self { config, queue, log, exit_note } = self;
         let sending = CancellationToken::new();
         let senders: Vec<(String, Sender)> = config
             .endpoints
@@ -113,12 +128,31 @@ impl App {
             .collect();
         let metrics = CollectorMetrics::default();
         let own = config.self_metrics.then(|| self_exposition(&config, &queue, &senders, &metrics, log));
-        let collector = Collector::new(&config.collector(), own, &queue, metrics)?;
+        let collector = Collector::new(&config.collector(), own, &queue, metrics.clone())?;
         say_where_the_queue_is(&config.queue.storage);
 
         // The collector is polled here, not spawned: it ends with `shutdown`, and nothing outlives this function.
-        collector.run(commands, shutdown).await;
-        drain(&senders, &queue, &config).await;
+        let watch = match (exit_note, &config.scrape.address) {
+            (Some(note), Address::Unix { socket, .. }) => {
+                Some((SocketWatch::new(socket.clone(), &commands, metrics, note.last()), note))
+            }
+            (Some(_) | None, Address::Unix { .. } | Address::Http(_)) => None,
+        };
+        let mut collecting = pin!(collector.run(commands, shutdown.clone()));
+        let ends_itself = tokio::select! {
+            biased;
+            () = &mut collecting => false,
+            () = until_hopeless(watch) => true,
+        };
+        if ends_itself {
+            shutdown.cancel();
+            collecting.await;
+        }
+        let drain_limit = config.shutdown_drain_timeout;
+        // The next process is there in 0.1 s and sends what is on disk: waiting longer would only cost scrapes.
+        let hurry = ends_itself && is_safe_on_disk(&queue);
+        let drain_limit = if hurry { drain_limit.min(HURRIED_DRAIN) } else { drain_limit };
+        drain(&senders, &queue, &config.queue.storage, drain_limit).await;
         sending.cancel();
         for (endpoint, sender) in senders {
             if tokio::time::timeout(SENDERS_END_LIMIT, sender.task).await.is_err() {
@@ -133,6 +167,18 @@ impl App {
         say_what_is_left(&ledgers);
         Ok(ledgers)
     }
+}
+
+async fn until_hopeless(watch: Option<(SocketWatch, ExitNote)>) {
+    match watch {
+        Some((watch, note)) => self_heal::until_hopeless(watch, note).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn is_safe_on_disk(queue: &Queue) -> bool {
+    let stats = queue.stats();
+    stats.disk_capacity_bytes > 0 && stats.disk_ok
 }
 
 /// A file may appear after us when a host boots; `run` is started again by whoever started it, a plugin would stay dead. So the plugin
@@ -170,11 +216,10 @@ fn self_exposition(
     SelfExposition { labels, write: Box::new(move |text| shown.write(text)) }
 }
 
-/// Waits until every endpoint that answers has everything, at most `SHUTDOWN_DRAIN_TIMEOUT`. What is on disk outlives us, so an endpoint
+/// Waits until every endpoint that answers has everything, at most `limit`. What is on disk outlives us, so an endpoint
 /// that has not answered yet is waited for only if the queue is in memory.
-async fn drain(senders: &[(String, Sender)], queue: &Queue, config: &Config) {
-    let limit = config.shutdown_drain_timeout;
-    let last_chance = config.queue.storage == Storage::Memory;
+async fn drain(senders: &[(String, Sender)], queue: &Queue, storage: &Storage, limit: Duration) {
+    let last_chance = *storage == Storage::Memory;
     let pending: u64 = (0..senders.len()).map(|number| queue.ledger(number).pending).sum();
     if pending > 0 {
         info!(samples = pending, ?limit, "delivering what is queued to the endpoints that answer");
@@ -187,7 +232,7 @@ async fn drain(senders: &[(String, Sender)], queue: &Queue, config: &Config) {
         }
     };
     if tokio::time::timeout(limit, all).await.is_err() {
-        info!(?limit, "SHUTDOWN_DRAIN_TIMEOUT is over");
+        info!(?limit, "the time for delivering is over");
     }
 }
 

@@ -96,7 +96,7 @@ async fn forward(
 ) {
     let log = log.clone();
     // On a thread of its own: opening the queue waits for the disk, and SIGTERM must not.
-    let building = tokio::task::spawn_blocking(move || App::build(config, Some(log)));
+    let building = tokio::task::spawn_blocking(move || App::build(config, Some(log)).map(App::self_healing));
     let built = tokio::select! {
         built = building => built,
         never = complain_when_late() => match never {},

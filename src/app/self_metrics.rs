@@ -94,6 +94,9 @@ impl SelfMetrics {
         );
         let help = "Uncompressed bytes of the last exposition";
         exposition.single("docker_remote_write_scrape_body_bytes", Kind::Gauge, help, collector.body_bytes);
+        let help = "1 if the plugin's metrics socket is dead until its process is started anew";
+        let stale = u8::from(collector.socket_stale);
+        exposition.single("docker_remote_write_metrics_socket_stale", Kind::Gauge, help, stale);
         let help = "SCRAPE_SAMPLE_LIMIT; 0 is no limit";
         exposition.single("docker_remote_write_sample_limit", Kind::Gauge, help, self.sample_limit);
         let help = "Samples scraped since the start, synthetic ones, staleness markers and our own included";

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub markers: u64,
     /// Bytes of the last exposition.
     pub body_bytes: u64,
+    /// Whether the metrics socket is dead for ever, as far as its probes tell.
+    pub socket_stale: bool,
     /// Why the last scrape failed; `None` after a good one.
     pub last_failure: Option<String>,
 }

@@ -5,7 +5,9 @@
 mod control;
 mod counters;
 mod notice;
+mod socket_watch;
 mod source;
+mod stale_socket;
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use tracing::{debug, info, warn};
 
 pub use control::{Command, Commands, Control, Wanted, control};
 pub use counters::{CollectorMetrics, Snapshot};
+pub use socket_watch::SocketWatch;
+pub use stale_socket::{FIRST_PAUSE, LONGEST_PAUSE, LastExit};
 
 use crate::model::{Labels, now_ms};
 use crate::queue::Queue;

@@ -24,6 +24,7 @@
 //!           40   4  CRC of the payload
 //!           44   4  CRC of bytes 0..44
 //!           48      payload
+//! state/                          what other rooms keep beside the queue, which does not look into it
 //! cursor-<endpoint>               1,024 bytes: two slots, at 0 and at 512, written in turn
 //!            0   4  "drwc"
 //!            4   4  version = 1

@@ -12,6 +12,9 @@ mod crash;
 /// The daemon restarts: StopMetrics, staleness, and on it goes.
 mod restart;
 
+/// The daemon restarts under live-restore: the process outlives it, its metrics socket does not.
+mod live_restore;
+
 /// A setting that nobody can use.
 mod bad_setting;
 

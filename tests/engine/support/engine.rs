@@ -32,6 +32,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 pub(crate) struct Engine {
     dockerd: Option<Process>,
     containerd: Option<Process>,
+    /// Whether plugins outlive dockerd.
+    live_restore: bool,
     /// Requests to this dockerd's metrics socket that were ours.
     asked: Cell<usize>,
     dir: TempDir,
@@ -40,6 +42,15 @@ pub(crate) struct Engine {
 impl Engine {
     /// Starts containerd and dockerd and waits until the API answers.
     pub(crate) fn start() -> Engine {
+        Engine::start_with(false)
+    }
+
+    /// The same, with a dockerd whose containers and plugins outlive it.
+    pub(crate) fn start_with_live_restore() -> Engine {
+        Engine::start_with(true)
+    }
+
+    fn start_with(live_restore: bool) -> Engine {
         // Short: a unix socket's path ends at 107 bytes.
         let dir = tempfile::Builder::new().prefix("drw-").tempdir_in("/tmp").expect("/tmp is writable");
         let at = |name: &str| dir.path().join(name);
@@ -49,14 +60,16 @@ impl Engine {
         let config = CONTAINERD.replace("{dir}", &dir.path().display().to_string());
         fs::write(at("containerd.toml"), config).expect("the scratch directory is writable");
         // dockerd would read /etc/docker/daemon.json, which belongs to somebody else.
-        fs::write(at("daemon.json"), "{}").expect("the scratch directory is writable");
+        fs::write(at("daemon.json"), format!("{{\"live-restore\": {live_restore}}}"))
+            .expect("the scratch directory is writable");
 
         let mut command = Command::new("containerd");
         command.arg("--config").arg(at("containerd.toml"));
         let containerd = Process::start("containerd", command, &at("containerd.log"));
         eventually("containerd's socket", PATIENCE, || at("containerd/c.sock").exists().then_some(()));
 
-        let mut engine = Engine { dockerd: None, containerd: Some(containerd), asked: Cell::new(0), dir };
+        let mut engine =
+            Engine { dockerd: None, containerd: Some(containerd), live_restore, asked: Cell::new(0), dir };
         engine.start_dockerd();
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
@@ -98,6 +111,13 @@ impl Engine {
     pub(crate) fn stop_dockerd(&mut self) -> Duration {
         let mut dockerd = self.dockerd.take().expect("dockerd runs");
         dockerd.terminate(SHUTDOWN)
+    }
+
+    /// `kill -9` of dockerd: nobody is told.
+    pub(crate) fn kill_dockerd(&mut self) {
+        let dockerd = self.dockerd.take().expect("dockerd runs");
+        signal(dockerd.pid(), Signal::KILL);
+        drop(dockerd);
     }
 
     /// Runs `docker ARGS` against this engine and returns its standard output.
@@ -166,7 +186,10 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Order matters: dockerd ends its plugins through containerd.
+        // Order matters: dockerd ends its plugins through containerd, with live-restore only when it is told to.
+        if self.live_restore && self.dockerd.is_some() {
+            let _ = self.try_docker(&["plugin", "disable", "--force", super::plugin::NAME]);
+        }
         drop(self.dockerd.take());
         for pid in plugin_pids(&self.at("containerd/state/io.containerd.runtime.v2.task/plugins.moby")) {
             signal(pid, Signal::KILL);

@@ -12,7 +12,7 @@ use super::process::signal;
 use super::{Engine, PATIENCE, eventually};
 
 /// The name that the README's commands use.
-const NAME: &str = "remote-write";
+pub(super) const NAME: &str = "remote-write";
 
 /// `make plugin` writes target/plugin, so it is one test's at a time.
 static BUILD: Mutex<()> = Mutex::new(());

@@ -1,0 +1,112 @@
+//! live-restore: the plugin's process outlives the daemon, and the socket in its mount does not. It ends, and dockerd starts it with a new mount.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::support::{Engine, Kind, Manifest, PATIENCE, Plugin, Receiver, eventually, figure, now_ms};
+
+/// Two scrape intervals and 2 s, from the moment when dockerd's API answers; StartMetrics comes shortly before.
+const HEAL_LIMIT_MS: i64 = 2 * 1000 + 2000;
+
+/// As long as the pause that the first exit demands, so that the second one may follow at once.
+const DOWN: Duration = Duration::from_secs(62);
+
+/// USER_HZ of /proc.
+const TICKS_PER_SECOND: u64 = 100;
+
+#[test]
+fn docker_page_manifest_to_prometheus() {
+    a_restarted_daemon_is_scraped_again_by_a_new_process(Manifest::DockerPage, Kind::Prometheus);
+}
+
+#[test]
+fn data_manifest_to_victoria_metrics() {
+    a_restarted_daemon_is_scraped_again_by_a_new_process(Manifest::Data, Kind::VictoriaMetrics);
+}
+
+fn a_restarted_daemon_is_scraped_again_by_a_new_process(manifest: Manifest, kind: Kind) {
+    let receiver = Receiver::start(kind);
+    let mut engine = Engine::start_with_live_restore();
+    let plugin = Plugin::create(&engine, manifest);
+    plugin.set(&engine, &[("REMOTE_WRITE_URL", &receiver.push_url()), ("SCRAPE_INTERVAL", "1s")]);
+    plugin.enable(&engine);
+    let enabled = Instant::now();
+    eventually("six scrapes", PATIENCE, || (good_scrapes(&receiver, 0) >= 6).then_some(()));
+    assert!(enabled.elapsed() > Duration::from_secs(5), "a process must be that old to be started again");
+    let first = plugin.pid(&engine).expect("the plugin runs");
+
+    engine.stop_dockerd();
+    assert_eq!(plugin.pid(&engine), Some(first), "with live-restore the process lives on");
+    let second = await_new_process(&plugin, &mut engine, &receiver, first, "SIGTERM", manifest);
+
+    // Nobody says StopMetrics this time: it goes on trying, without a word and without work.
+    engine.kill_dockerd();
+    let (killed_at, ticks, lines) = (now_ms(), cpu_ticks(second), plugin.log(&engine).lines().count());
+    std::thread::sleep(DOWN);
+    assert_eq!(plugin.pid(&engine), Some(second), "without a StartMetrics nothing is cured");
+    let spent_ms = (cpu_ticks(second) - ticks) * 1000 / TICKS_PER_SECOND;
+    figure(&format!(
+        "processor time while dockerd is down for {DOWN:?} ({}): {spent_ms} ms",
+        manifest.path()
+    ));
+    assert!(spent_ms < 1000, "{spent_ms} ms of processor time for failing scrapes");
+    let ups = scrapes(&receiver, killed_at);
+    assert!(ups.len() >= 50, "`up` 0 arrives at every interval, here {} times", ups.len());
+    assert!(ups[2..].iter().all(|(_, up)| *up < 0.5), "{ups:?}");
+    await_new_process(&plugin, &mut engine, &receiver, second, "SIGKILL", manifest);
+    let said: Vec<String> = plugin.log(&engine).lines().skip(lines).map(str::to_owned).collect();
+    let failures = said.iter().filter(|line| line.contains("scrape failed")).count();
+    assert!((1..=3).contains(&failures), "one line for each kind of failure: {said:#?}");
+    assert!(said.len() < 40, "{said:#?}");
+    let note = plugin.queue_dir(&engine).join("state/stale-socket-exit");
+    let note = fs::read_to_string(note).expect("the exit is noted");
+    assert!(note.ends_with(" 120\n"), "the second exit demands twice the pause of the first: {note}");
+    plugin.disable(&engine);
+}
+
+/// Starts dockerd again and waits until another process scrapes it, in time.
+fn await_new_process(
+    plugin: &Plugin,
+    engine: &mut Engine,
+    receiver: &Receiver,
+    before: u32,
+    ended_by: &str,
+    manifest: Manifest,
+) -> u32 {
+    engine.start_dockerd();
+    let back_at = now_ms();
+    let (healed_at, _) = eventually("a good scrape of the new daemon", PATIENCE, || {
+        scrapes(receiver, back_at).into_iter().find(|(_, up)| *up > 0.5)
+    });
+    let took = healed_at - back_at;
+    figure(&format!(
+        "first good scrape after dockerd's {ended_by} and return with live-restore ({}): {took} ms",
+        manifest.path()
+    ));
+    assert!(took <= HEAL_LIMIT_MS, "{took} ms");
+    assert!(plugin.is_enabled(engine));
+    assert!(plugin.log(engine).contains("ending, so that dockerd starts a new process"));
+    let after = plugin.pid(engine).expect("the plugin runs");
+    assert_ne!(after, before);
+    let already = good_scrapes(receiver, back_at);
+    eventually("it to go on", PATIENCE, || (good_scrapes(receiver, back_at) >= already + 6).then_some(()));
+    after
+}
+
+/// `up` since a time, in ms.
+fn scrapes(receiver: &Receiver, since: i64) -> Vec<(i64, f64)> {
+    let mut scrapes = receiver.stored_one("up{job=\"docker\"}");
+    scrapes.retain(|(at, _)| *at > since);
+    scrapes
+}
+
+fn good_scrapes(receiver: &Receiver, since: i64) -> usize {
+    scrapes(receiver, since).iter().filter(|(_, up)| *up > 0.5).count()
+}
+
+/// User and system time of a process (proc(5): fields 14 and 15).
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the plugin runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
+    [11, 12].iter().map(|field| fields[*field].parse::<u64>().expect("a number of ticks")).sum()
+}
