@@ -12,6 +12,7 @@
 //! - [`receiver`]: an embedded strict remote-write receiver, for `demo`, `receive` and the tests
 //! - [`scrape`]: timer, GET, limits, series cache, staleness
 //! - [`exposition`]: bytes to entries, zero-copy
+//! - [`relabel`]: Prometheus relabel_config and presets: compile, apply
 //! - [`wire`]: remote-write messages, symbols, snappy
 //! - [`queue`]: segments, recovery, cursors, retention; bytes only
 //! - [`telemetry`]: our own counters and logs
@@ -31,6 +32,7 @@ pub mod plugin;
 pub mod proto;
 pub mod queue;
 pub mod receiver;
+pub mod relabel;
 pub mod remote;
 pub mod scrape;
 pub mod telemetry;
