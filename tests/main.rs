@@ -16,5 +16,7 @@ mod manifests;
 mod program;
 /// What goes to an endpoint, what its answers do, what is said about it.
 mod remote;
+/// Thousands of random scrapes against a naive model of Prometheus.
+mod scrape_model;
 /// Stand-ins for the other side of a connection.
 mod support;
