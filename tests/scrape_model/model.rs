@@ -77,6 +77,7 @@ impl Draft {
 enum Verdict {
     Stored,
     Duplicate,
+    Repeated,
     OutOfOrder,
     TooFarAhead,
 }
@@ -162,8 +163,11 @@ impl Model {
     fn finish(&mut self, mut draft: Draft, at: i64) -> Outcome {
         self.mark_missing(&mut draft, at);
         for (labels, bits) in self.own_series(&draft.outcome) {
-            if let Verdict::Stored = self.judge(&draft, &labels, bits, at, at) {
-                draft.samples.push((labels, bits, at));
+            match self.judge(&draft, &labels, bits, at, at) {
+                Verdict::Stored => draft.samples.push((labels, bits, at)),
+                Verdict::Duplicate | Verdict::Repeated => draft.outcome.duplicate += 1,
+                Verdict::OutOfOrder => draft.outcome.out_of_order += 1,
+                Verdict::TooFarAhead => draft.outcome.too_far_ahead += 1,
             }
         }
         self.commit(draft, at)
@@ -253,7 +257,12 @@ impl Model {
                 draft.outcome.added += u64::from(new);
                 draft.samples.push((labels, Some(bits), timestamp));
             }
-            Verdict::Duplicate => draft.outcome.duplicate += 1,
+            Verdict::Duplicate => {
+                // Prometheus learns only when it stores the scrape that two spellings are one series.
+                draft.outcome.added += u64::from(new);
+                draft.outcome.duplicate += 1;
+            }
+            Verdict::Repeated => draft.outcome.duplicate += 1,
             Verdict::OutOfOrder => draft.outcome.out_of_order += 1,
             Verdict::TooFarAhead => draft.outcome.too_far_ahead += 1,
         }
@@ -267,7 +276,7 @@ impl Model {
             return Verdict::Duplicate;
         }
         match self.newest.get(labels) {
-            Some((newest, value)) if timestamp == *newest && bits == Some(*value) => Verdict::Duplicate,
+            Some((newest, value)) if timestamp == *newest && bits == Some(*value) => Verdict::Repeated,
             Some((newest, _)) if timestamp <= *newest => Verdict::OutOfOrder,
             Some(_) | None => Verdict::Stored,
         }
