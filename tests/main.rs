@@ -14,6 +14,8 @@ mod demo;
 mod manifests;
 /// The real binary: faces, exit codes, what it survives.
 mod program;
+/// The queue from outside.
+mod queue;
 /// What goes to an endpoint, what its answers do, what is said about it.
 mod remote;
 /// Thousands of random scrapes against a naive model of Prometheus.
