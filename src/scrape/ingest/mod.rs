@@ -117,17 +117,15 @@ impl Ingest {
     pub fn scrape(&mut self, body: Result<&[u8], ScrapeError>, timestamp: i64, started: Instant) -> Report {
         let mut report = Report::default();
         let read = body.and_then(|body| self.read(body, timestamp, &mut report));
-        match read {
-            Ok(()) => report.markers = self.mark_vanished(timestamp, Vanished::Missing),
+        let vanished = match read {
+            Ok(()) => Vanished::Missing,
             Err(error) => {
                 self.roll_back(&mut report);
                 report.failure = Some(error);
-                report.markers = self.mark_vanished(timestamp, Vanished::All);
+                Vanished::All
             }
-        }
-        self.append_synthetic(timestamp, started, &mut report);
-        self.commit(timestamp);
-        report
+        };
+        self.conclude(vanished, timestamp, started, report)
     }
 
     /// The last scrape before the target goes away: as [`Ingest::scrape`], but a failure leaves no trace.
@@ -146,10 +144,7 @@ impl Ingest {
             self.roll_back(&mut report);
             return Err(error);
         }
-        report.markers = self.mark_vanished(timestamp, Vanished::Missing);
-        self.append_synthetic(timestamp, started, &mut report);
-        self.commit(timestamp);
-        Ok(report)
+        Ok(self.conclude(Vanished::Missing, timestamp, started, report))
     }
 
     /// Ends every series of the target, the synthetic ones included (remote-write 3.05), later than any sample before.
@@ -193,6 +188,20 @@ impl Ingest {
         let series = &mut self.series;
         self.lines.end(true, |slot| series.release(slot));
         Ok(())
+    }
+
+    /// What follows the target's own samples, whatever became of them: markers, synthetic series, the new state.
+    fn conclude(
+        &mut self,
+        vanished: Vanished,
+        timestamp: i64,
+        started: Instant,
+        mut report: Report,
+    ) -> Report {
+        report.markers = self.mark_vanished(timestamp, vanished);
+        self.append_synthetic(timestamp, started, &mut report);
+        self.commit(timestamp);
+        report
     }
 
     fn roll_back(&mut self, report: &mut Report) {
