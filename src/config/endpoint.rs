@@ -7,12 +7,14 @@ use reqwest::header::{HeaderName, HeaderValue};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::blocks::CONFIG;
 use super::reader::{Parsed, Reader};
+use super::table::SETTINGS;
 use super::url::{UserInfo, parse_push_url};
 use crate::model::{Secret, SecretSource};
 use crate::remote::{Auth, Config, Pem, Tls, TlsVersion};
 
-const URL: &str = "REMOTE_WRITE_URL";
+pub(super) const URL: &str = "REMOTE_WRITE_URL";
 const HEADERS: &str = "REMOTE_WRITE_HEADERS";
 const TENANT_ID: &str = "REMOTE_WRITE_TENANT_ID";
 const USERNAME: &str = "REMOTE_WRITE_BASIC_AUTH_USERNAME";
@@ -49,6 +51,9 @@ const RESERVED_HEADERS: [&str; 16] = [
 const TENANT_CHARACTERS: &[u8] = b"!-_.*'()";
 const LONGEST_TENANT: usize = 150;
 const LONGEST_NAME: usize = 64;
+
+pub(super) const NOT_VERIFIED: &str = "THE ENDPOINT'S CERTIFICATE IS NOT VERIFIED: anybody on the way can read and forge what is sent, \
+    credentials included; give its authority as a ca_file instead";
 
 /// The one endpoint of the flat settings. `None` only beside a problem.
 pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Option<Duration>>) -> Option<Config> {
@@ -101,23 +106,35 @@ pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Option<Durat
     })
 }
 
+/// The settings that mean nothing without [`URL`].
+pub(super) fn flat_names() -> impl Iterator<Item = &'static str> {
+    let names = SETTINGS.iter().map(|setting| setting.name);
+    names.filter(|name| name.starts_with("REMOTE_WRITE_") && ![URL, CONFIG].contains(name))
+}
+
 fn read_url(reader: &mut Reader<'_>) -> Option<(Url, Option<UserInfo>)> {
-    let url = reader.parse(URL, |_, text| {
-        let (url, user_info) = parse_push_url(text)?;
-        if let Some(UserInfo { username, password }) = &user_info {
-            check_username(username).map_err(|what| format!("has a user's name that {what}"))?;
-            check_no_control(password.as_deref().unwrap_or_default())
-                .map_err(|what| format!("has a password that {what}"))?;
-        }
-        Ok((url, user_info))
-    });
+    let url = reader.parse(URL, |_, text| read_push_url(text));
     if !reader.is_set(URL) {
-        reader.problem(URL, "is not set, and nothing can be pushed without it");
+        reader.problem(
+            URL,
+            "is not set, and nothing can be pushed without it (or without REMOTE_WRITE_CONFIG)",
+        );
     }
     url
 }
 
-fn check_name(text: &str) -> Parsed<String> {
+/// A push URL without its user info, and the user info, which basic auth can carry.
+pub(super) fn read_push_url(text: &str) -> Parsed<(Url, Option<UserInfo>)> {
+    let (url, user_info) = parse_push_url(text)?;
+    if let Some(UserInfo { username, password }) = &user_info {
+        check_username(username).map_err(|what| format!("has a user's name that {what}"))?;
+        check_no_control(password.as_deref().unwrap_or_default())
+            .map_err(|what| format!("has a password that {what}"))?;
+    }
+    Ok((url, user_info))
+}
+
+pub(super) fn check_name(text: &str) -> Parsed<String> {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
     if !text.bytes().all(is_allowed) {
         return Err("has characters that are not allowed".to_owned());
@@ -156,7 +173,7 @@ fn read_headers(reader: &mut Reader<'_>) -> Vec<(String, Secret)> {
 }
 
 /// Only reserved names are told: another "name" may be a secret in the wrong place.
-fn check_header(name: &str, value: &str, earlier: &[(String, Secret)]) -> Parsed<()> {
+pub(super) fn check_header(name: &str, value: &str, earlier: &[(String, Secret)]) -> Parsed<()> {
     let lower = name.to_ascii_lowercase();
     if let Some(reserved) = RESERVED_HEADERS.iter().find(|reserved| **reserved == lower) {
         let instead = if lower == "authorization" {
@@ -184,7 +201,7 @@ fn check_header(name: &str, value: &str, earlier: &[(String, Secret)]) -> Parsed
 }
 
 /// Names under which receivers and gateways take credentials.
-fn looks_secret(header: &str) -> bool {
+pub(super) fn looks_secret(header: &str) -> bool {
     let header = header.to_ascii_lowercase();
     ["auth", "key", "token", "secret", "password", "cookie", "credential"]
         .iter()
@@ -241,21 +258,21 @@ fn read_auth(reader: &mut Reader<'_>, user_info: Option<UserInfo>) -> Auth {
 }
 
 /// RFC 7617, section 2.
-fn check_username(text: &str) -> Parsed<()> {
+pub(super) fn check_username(text: &str) -> Parsed<()> {
     if text.contains(':') {
         return Err("contains a colon, which ends the name in basic auth".to_owned());
     }
     check_no_control(text)
 }
 
-fn check_no_control(text: &str) -> Parsed<()> {
+pub(super) fn check_no_control(text: &str) -> Parsed<()> {
     if text.chars().any(char::is_control) {
         return Err("contains a control character (a line end?)".to_owned());
     }
     Ok(())
 }
 
-fn check_token(text: &str) -> Parsed<()> {
+pub(super) fn check_token(text: &str) -> Parsed<()> {
     if text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
         return Err("begins with the word Bearer, which is added anyway".to_owned());
     }
@@ -291,9 +308,7 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<Tls> {
     }
     let insecure_skip_verify = reader.boolean(INSECURE_SKIP_VERIFY);
     if insecure_skip_verify == Some(true) {
-        let text = "THE ENDPOINT'S CERTIFICATE IS NOT VERIFIED: anybody on the way can read and forge what is sent, \
-                    credentials included; give its authority in REMOTE_WRITE_TLS_CA_FILE instead";
-        reader.warn(INSECURE_SKIP_VERIFY, text);
+        reader.warn(INSECURE_SKIP_VERIFY, NOT_VERIFIED);
     }
     let versions = [("TLS12", TlsVersion::Tls12), ("TLS13", TlsVersion::Tls13)];
     let min_version = reader.choice("REMOTE_WRITE_TLS_MIN_VERSION", &versions, &[]);
@@ -317,7 +332,7 @@ fn read_pem(
     inline.map(Pem::Inline).or(path.map(Pem::File))
 }
 
-fn check_certificates(pem: &[u8]) -> Parsed<()> {
+pub(super) fn check_certificates(pem: &[u8]) -> Parsed<()> {
     match CertificateDer::pem_slice_iter(pem).try_fold(0_usize, |count, section| section.map(|_| count + 1)) {
         Ok(0) => Err("holds no certificate in PEM".to_owned()),
         Ok(_) => Ok(()),
@@ -325,7 +340,7 @@ fn check_certificates(pem: &[u8]) -> Parsed<()> {
     }
 }
 
-fn check_key(pem: &[u8]) -> Parsed<()> {
+pub(super) fn check_key(pem: &[u8]) -> Parsed<()> {
     match PrivateKeyDer::from_pem_slice(pem) {
         Ok(_) => Ok(()),
         Err(_) => Err("holds no private key in PEM (unencrypted PKCS#8, PKCS#1 or SEC1)".to_owned()),

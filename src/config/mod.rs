@@ -2,6 +2,7 @@
 //!
 //! Hands each room its own `Config`. Knows neither sockets nor tasks, and reads no file that a setting names.
 
+mod blocks;
 mod endpoint;
 mod log;
 mod map;
@@ -108,7 +109,7 @@ impl Config {
 /// `None` only beside a problem.
 fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
     let reload_interval = reader.duration_or_off("CONFIG_RELOAD_INTERVAL");
-    let endpoint = endpoint::read(reader, reload_interval);
+    let endpoints = read_endpoints(reader, reload_interval);
     let queue = read_queue(reader);
     let scrape = target::read(reader, hostname);
     let shutdown_drain_timeout = read_drain_timeout(reader);
@@ -119,13 +120,43 @@ fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         mode: reader.mode,
         scrape: scrape?,
         queue: queue?,
-        endpoints: vec![endpoint?],
+        endpoints: endpoints?,
         log: log?,
         shutdown_drain_timeout: shutdown_drain_timeout?,
         stale_markers_on_stop: stale_markers_on_stop?,
         self_metrics: self_metrics?,
         reload_interval: reload_interval?,
     })
+}
+
+/// The endpoint of the flat settings, then those of the list. `None` only beside a problem.
+fn read_endpoints(
+    reader: &mut Reader<'_>,
+    reload_interval: Option<Option<Duration>>,
+) -> Option<Vec<remote::Config>> {
+    const NAME: &str = "REMOTE_WRITE_NAME";
+    let flat = match (reader.is_set(endpoint::URL), reader.is_set(blocks::CONFIG)) {
+        (true, _) | (false, false) => endpoint::read(reader, reload_interval).map(|endpoint| vec![endpoint]),
+        (false, true) => {
+            let idle: Vec<_> = endpoint::flat_names().filter(|name| reader.is_set(name)).collect();
+            if !idle.is_empty() {
+                let what = format!("is not set, so these have no effect: {}", idle.join(", "));
+                reader.warn(endpoint::URL, what);
+            }
+            Some(Vec::new())
+        }
+    };
+    let listed = blocks::read(reader, reload_interval);
+    let mut endpoints = flat?;
+    for endpoint in listed {
+        if endpoints.iter().any(|earlier| earlier.name == endpoint.name) {
+            let what = format!("two endpoints are called {}: give each a name of its own", endpoint.name);
+            let setting = if reader.is_set(NAME) { NAME } else { blocks::CONFIG };
+            reader.problem(setting, what);
+        }
+        endpoints.push(endpoint);
+    }
+    Some(endpoints)
 }
 
 fn read_queue(reader: &mut Reader<'_>) -> Option<queue::Config> {

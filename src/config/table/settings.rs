@@ -64,6 +64,14 @@ pub const SETTINGS: &[Setting] = &[
         "mimir",
         "The endpoint's name in logs, metrics and on disk: the backlog belongs to the name, so the URL can be mended.",
     ),
+    secret(
+        Group::Endpoint,
+        "REMOTE_WRITE_CONFIG",
+        text("a YAML or JSON list of blocks as under remote_write in prometheus.yml"),
+        Default::Unset,
+        "[{url: https://second.example/api/v1/write, name: second}]",
+        "Further endpoints, or all of them: blocks with url, name, headers, basic_auth, authorization, tls_config and the like. Each has its own backlog.",
+    ),
     setting(
         Group::Endpoint,
         "REMOTE_WRITE_PROTOBUF_MESSAGE",

@@ -1,5 +1,6 @@
 //! One test for each rule of the settings.
 
+mod blocks;
 mod endpoint;
 mod secrets;
 mod table;
