@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{Config, Fate, Position, Queue, RecordMeta, Storage};
-use docker_remote_write::scrape::{Ingest, Rules};
+use docker_remote_write::scrape::{Ingest, Relabelling, Rules};
 use docker_remote_write::wire::{Counts, Limits, RecordEncoder};
 
 /// As the collector cuts.
@@ -27,6 +27,7 @@ pub(crate) fn rules() -> Rules {
         normalize_le: true,
         sample_limit: Some(200_000),
         synthetic_series: true,
+        relabelling: Relabelling::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Hands each room its own `Config`. Knows neither sockets nor tasks, and reads no file that a setting names.
 
 mod endpoint;
+mod filters;
 mod log;
 mod map;
 mod problem;
@@ -48,7 +49,7 @@ pub enum Mode {
 pub struct Config {
     /// The face.
     pub mode: Mode,
-    /// `SCRAPE_*`, `HONOR_*`, `JOB`, `INSTANCE`, `EXTERNAL_LABELS`.
+    /// `SCRAPE_*`, `HONOR_*`, `JOB`, `INSTANCE`, `EXTERNAL_LABELS`, `METRICS_*`, `METRIC_RELABEL_CONFIGS`.
     pub scrape: scrape::Config,
     /// `QUEUE_*`.
     pub queue: queue::Config,

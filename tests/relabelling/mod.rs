@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use docker_remote_write::model::Labels;
-use docker_remote_write::scrape::{Ingest, Rules, ScrapeError};
+use docker_remote_write::scrape::{Ingest, Relabelling, Rules, ScrapeError};
 use docker_remote_write::wire::{Limits, RecordEncoder};
 
 /// The settings' defaults but for the synthetic series: nobody can foretell how long a scrape takes.
@@ -17,6 +17,7 @@ fn defaults() -> Rules {
         normalize_le: true,
         sample_limit: Some(200_000),
         synthetic_series: false,
+        relabelling: Relabelling::default(),
     }
 }
 
