@@ -57,9 +57,14 @@ pub(crate) struct Pipe {
 impl Pipe {
     /// With a queue on disk.
     pub(crate) fn on_disk(dir: &Path) -> Self {
+        Self::with_rules(dir, rules())
+    }
+
+    /// The same, with these rules.
+    pub(crate) fn with_rules(dir: &Path, rules: Rules) -> Self {
         let config = queue_config(Storage::Disk(dir.to_owned()));
         let queue = Queue::open(&config, &["main".to_owned()]).expect("a directory of our own");
-        let (ingest, encoder) = (Ingest::new(rules()), RecordEncoder::new(RECORD_LIMITS));
+        let (ingest, encoder) = (Ingest::new(rules), RecordEncoder::new(RECORD_LIMITS));
         Self { ingest, encoder, queue, scrapes: 0 }
     }
 
