@@ -13,6 +13,8 @@ mod pipe;
 use std::path::Path;
 
 use allocation_counter::measure;
+use docker_remote_write::relabel;
+use docker_remote_write::scrape::{Identity, Placeholder, Recognition, Rules};
 use pipe::Pipe;
 
 /// Scrapes after which every buffer has its size.
@@ -21,8 +23,12 @@ const WARM_UP: u64 = 4;
 /// Allocations and records of two scrapes in steady state, one after the other: the least of several pairs, as the queue's thread may hold
 /// the ring's slots a moment longer and make it grow.
 fn steady(bodies: &dyn Fn(u64) -> Vec<u8>) -> (u64, u64) {
+    steady_with(pipe::rules(), bodies)
+}
+
+fn steady_with(rules: Rules, bodies: &dyn Fn(u64) -> Vec<u8>) -> (u64, u64) {
     let dir = tempfile::tempdir().unwrap();
-    let mut pipe = Pipe::on_disk(dir.path());
+    let mut pipe = Pipe::with_rules(dir.path(), rules);
     for scrape in 0..WARM_UP {
         pipe.scrape(&bodies(scrape));
     }
@@ -126,4 +132,22 @@ fn samples_with_timestamps_of_their_own_and_failed_scrapes_cost_nothing_for_each
         small.0,
         large.0
     );
+}
+
+#[test]
+fn rules_presets_and_identifiers_of_the_engine_cost_nothing_in_steady_state() {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
+    let body = std::fs::read(captures.join("06-swarm-manager-after-3s.prom")).unwrap();
+    let mut rules = pipe::rules();
+    let yaml = "- {source_labels: [__name__], regex: 'go_.*', action: drop}\n- {source_labels: [version], target_label: v}\n";
+    rules.relabelling.rules = relabel::Rules::compile(yaml).unwrap().into();
+    rules.relabelling.names.preset = relabel::Preset::Engine;
+    rules.relabelling.names.drop = Some(relabel::NamePattern::compile("grpc_.*").unwrap());
+    let (allocations, records) = steady_with(rules, &|_| body.clone());
+    assert!(allocations <= EACH_RECORD * records, "{allocations} allocations, {records} records");
+
+    let mut recognition = Recognition::new(Identity::default(), &Placeholder::ALL);
+    assert!(recognition.look(&body, 0));
+    let counted = measure(|| assert!(!recognition.look(&body, 1)));
+    assert_eq!(counted.count_total, 0);
 }

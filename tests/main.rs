@@ -16,6 +16,8 @@ mod manifests;
 mod program;
 /// The queue from outside.
 mod queue;
+/// Rules, filters and placeholders, from the body to the record.
+mod relabelling;
 /// What goes to an endpoint, what its answers do, what is said about it.
 mod remote;
 /// Thousands of random scrapes against a naive model of Prometheus.

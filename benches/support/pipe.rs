@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{Config, Fate, Position, Queue, RecordMeta, Storage};
-use docker_remote_write::scrape::{Ingest, Rules};
+use docker_remote_write::scrape::{Ingest, Relabelling, Rules};
 use docker_remote_write::wire::{Counts, Limits, RecordEncoder};
 
 /// As the collector cuts.
@@ -27,6 +27,7 @@ pub(crate) fn rules() -> Rules {
         normalize_le: true,
         sample_limit: Some(200_000),
         synthetic_series: true,
+        relabelling: Relabelling::default(),
     }
 }
 
@@ -56,9 +57,14 @@ pub(crate) struct Pipe {
 impl Pipe {
     /// With a queue on disk.
     pub(crate) fn on_disk(dir: &Path) -> Self {
+        Self::with_rules(dir, rules())
+    }
+
+    /// The same, with these rules.
+    pub(crate) fn with_rules(dir: &Path, rules: Rules) -> Self {
         let config = queue_config(Storage::Disk(dir.to_owned()));
         let queue = Queue::open(&config, &["main".to_owned()]).expect("a directory of our own");
-        let (ingest, encoder) = (Ingest::new(rules()), RecordEncoder::new(RECORD_LIMITS));
+        let (ingest, encoder) = (Ingest::new(rules), RecordEncoder::new(RECORD_LIMITS));
         Self { ingest, encoder, queue, scrapes: 0 }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Everything that runs belongs to one [`App`]; nothing here knows an API of dockerd or a line of an exposition.
 
+mod identity_note;
 pub mod plugin;
 mod process;
+mod rules_file;
 pub mod run;
 mod self_heal;
 mod self_metrics;
@@ -11,18 +13,22 @@ mod signals;
 
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::collector::{Collector, CollectorMetrics, Commands, SelfExposition, SocketWatch};
+use crate::collector::{Collector, CollectorMetrics, Commands, Links, SelfExposition, SocketWatch};
 use crate::config::{Config, Mode};
 use crate::model::now_ms;
 use crate::queue::{Ledger, OpenError, Queue, Storage};
 use crate::remote::{self, Sender, SetupError};
-use crate::scrape::{Address, ScrapeError};
+use crate::scrape::{Address, Identity, ScrapeError};
 use crate::telemetry::log::LogWriter;
+pub use rules_file::RulesFileError;
+use rules_file::{Reloads, RulesFile};
 use self_heal::ExitNote;
 use self_metrics::SelfMetrics;
 
@@ -45,6 +51,9 @@ pub enum BuildError {
     /// The target's client.
     #[error(transparent)]
     Target(#[from] ScrapeError),
+    /// The file of `METRIC_RELABEL_CONFIGS`.
+    #[error(transparent)]
+    Rules(#[from] RulesFileError),
     /// An endpoint's client.
     #[error("endpoint {endpoint}: {source}")]
     Endpoint {
@@ -62,19 +71,23 @@ pub struct App {
     queue: Queue,
     log: Option<LogWriter>,
     exit_note: Option<ExitNote>,
+    rules_file: Option<RulesFile>,
+    /// What an earlier process has learned of the engine.
+    identity: Identity,
 }
 
 impl App {
-    /// Checks the endpoints and opens the queue; blocks while the disk does. In the plugin a queue directory that cannot be used is no
+    /// Checks the endpoints and the rules, and opens the queue; blocks while the disk does. In the plugin a queue directory that cannot be used is no
     /// reason to end (dockerd would start us again at once, for ever): the queue is then in memory, and the log says so.
     ///
     /// # Errors
-    /// What is wrong with an endpoint; with the queue's directory, outside the plugin.
+    /// What is wrong with an endpoint; with the queue's directory or the file of the rules, outside the plugin.
     pub fn build(mut config: Config, log: Option<LogWriter>) -> Result<Self, BuildError> {
         remote::install_crypto_provider();
         for endpoint in &config.endpoints {
             check_endpoint(endpoint, config.mode)?;
         }
+        let rules_file = open_rules(&config)?;
         let names: Vec<String> = config.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
         let queue = match (Queue::open(&config.queue, &names), config.mode) {
             (Ok(queue), _) => queue,
@@ -89,7 +102,11 @@ impl App {
                 Queue::open(&config.queue, &names)?
             }
         };
-        Ok(Self { config, queue, log, exit_note: None })
+        let identity = match config.scrape.labels.placeholders().is_empty() {
+            true => Identity::default(),
+            false => identity_note::read(&config.queue.storage),
+        };
+        Ok(Self { config, queue, log, exit_note: None, rules_file, identity })
     }
 
     /// Makes [`App::run`] end by itself where only a new process can scrape again (a metrics socket that live-restore has left dead): for
@@ -115,7 +132,7 @@ impl App {
         commands: Commands,
         shutdown: CancellationToken,
     ) -> Result<Vec<(String, Ledger)>, BuildError> {
-        let Self { config, queue, log, exit_note } = self;
+        let Self { config, queue, log, exit_note, rules_file, identity } = self;
         let sending = CancellationToken::new();
         let senders: Vec<(String, Sender)> = config
             .endpoints
@@ -127,8 +144,13 @@ impl App {
             })
             .collect();
         let metrics = CollectorMetrics::default();
-        let own = config.self_metrics.then(|| self_exposition(&config, &queue, &senders, &metrics, log));
-        let collector = Collector::new(&config.collector(), own, &queue, metrics.clone())?;
+        let reloads = rules_file.as_ref().map(RulesFile::reloads);
+        let own =
+            config.self_metrics.then(|| self_exposition(&config, &queue, &senders, &metrics, reloads, log));
+        let (learn, learned) = watch::channel(identity.clone());
+        let links =
+            Links { saved: identity, learned: Some(learn), rules: rules_file.as_ref().map(RulesFile::rules) };
+        let collector = Collector::new(&config.collector(), own, links, &queue, metrics.clone())?;
         say_where_the_queue_is(&config.queue.storage);
 
         // The collector is polled here, not spawned: it ends with `shutdown`, and nothing outlives this function.
@@ -143,6 +165,8 @@ impl App {
             biased;
             () = &mut collecting => false,
             () = until_hopeless(watch) => true,
+            never = identity_note::keep(&config.queue.storage, learned) => match never {},
+            never = watch_rules(rules_file) => match never {},
         };
         if ends_itself {
             shutdown.cancel();
@@ -176,6 +200,27 @@ async fn until_hopeless(watch: Option<(SocketWatch, ExitNote)>) {
     }
 }
 
+async fn watch_rules(file: Option<RulesFile>) -> std::convert::Infallible {
+    match file {
+        Some(file) => file.watch().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// As with secrets: a file may appear after us when a host boots. The plugin then sends what is queued, and takes nothing in until there are
+/// rules: what they were to drop must not be sent meanwhile.
+fn open_rules(config: &Config) -> Result<Option<RulesFile>, RulesFileError> {
+    let Some(path) = &config.scrape.rules_file else { return Ok(None) };
+    let names = config.scrape.relabelling.names.clone();
+    let mut file = RulesFile::new(path.clone(), names, config.reload_interval);
+    match (file.load(), config.mode) {
+        (Ok(()), Mode::Plugin | Mode::Run) => {}
+        (Err(error), Mode::Plugin) => error!(%error, "nothing is taken in until there are rules"),
+        (Err(error), Mode::Run) => return Err(error),
+    }
+    Ok(Some(file))
+}
+
 fn is_safe_on_disk(queue: &Queue) -> bool {
     let stats = queue.stats();
     stats.disk_capacity_bytes > 0 && stats.disk_ok
@@ -201,19 +246,19 @@ fn self_exposition(
     queue: &Queue,
     senders: &[(String, Sender)],
     collector: &CollectorMetrics,
+    rules: Option<Arc<Reloads>>,
     log: Option<LogWriter>,
 ) -> SelfExposition {
     let shown = SelfMetrics {
         endpoints: senders.iter().map(|(name, sender)| (name.clone(), sender.metrics.clone())).collect(),
         collector: collector.clone(),
         queue: queue.clone(),
+        rules,
         log,
         sample_limit: config.scrape.sample_limit.unwrap_or(0),
         start_ms: now_ms(),
     };
-    let mut labels = config.scrape.target_labels.clone();
-    labels.set("job", SELF_JOB);
-    SelfExposition { labels, write: Box::new(move |text| shown.write(text)) }
+    SelfExposition { job: SELF_JOB.to_owned(), write: Box::new(move |text| shown.write(text)) }
 }
 
 /// Waits until every endpoint that answers has everything, at most `limit`. What is on disk outlives us, so an endpoint

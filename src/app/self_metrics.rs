@@ -11,11 +11,15 @@ use crate::remote::{DURATION_BUCKETS, EndpointMetrics, Snapshot};
 use crate::telemetry::exposition::{Exposition, Kind};
 use crate::telemetry::log::LogWriter;
 
+use super::rules_file::Reloads;
+
 /// Everything that is shown.
 pub(super) struct SelfMetrics {
     pub(super) endpoints: Vec<(String, Arc<EndpointMetrics>)>,
     pub(super) collector: CollectorMetrics,
     pub(super) queue: Queue,
+    /// Where `METRIC_RELABEL_CONFIGS` is a file.
+    pub(super) rules: Option<Arc<Reloads>>,
     pub(super) log: Option<LogWriter>,
     pub(super) sample_limit: u64,
     pub(super) start_ms: i64,
@@ -49,7 +53,7 @@ impl SelfMetrics {
         write_requests(&mut exposition, &endpoints);
         write_endpoints(&mut exposition, &endpoints, &stats);
         write_queue(&mut exposition, &stats);
-        write_reloads(&mut exposition, &endpoints);
+        self.write_reloads(&mut exposition, &endpoints);
         self.write_log(&mut exposition);
         super::process::write(&mut exposition, seconds(self.start_ms));
     }
@@ -84,7 +88,8 @@ impl SelfMetrics {
         exposition
             .family("docker_remote_write_scrapes_total", Kind::Counter, "Scrapes of the target by result")
             .sample(&[("result", "success")], collector.scrapes_succeeded)
-            .sample(&[("result", "failure")], collector.scrapes_failed);
+            .sample(&[("result", "failure")], collector.scrapes_failed)
+            .sample(&[("result", "held")], collector.scrapes_held);
         let help = "Ticks that passed without a scrape";
         exposition.single(
             "docker_remote_write_scrapes_missed_total",
@@ -101,7 +106,7 @@ impl SelfMetrics {
         exposition.single("docker_remote_write_sample_limit", Kind::Gauge, help, self.sample_limit);
         let help = "Samples scraped since the start, synthetic ones, staleness markers and our own included";
         let appended = endpoints.first().map_or(0, |endpoint| endpoint.ledger.appended);
-        let scraped = appended + collector.discarded();
+        let scraped = appended + collector.discarded() + collector.filtered;
         exposition.single("docker_remote_write_samples_scraped_total", Kind::Counter, help, scraped);
         let help = "Staleness markers among the samples scraped";
         exposition.single(
@@ -122,7 +127,8 @@ impl SelfMetrics {
     }
 
     fn write_ledger(&self, exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_>], stats: &Stats) {
-        let discarded = self.collector.snapshot().discarded();
+        let collector = self.collector.snapshot();
+        let (discarded, filtered) = (collector.discarded(), collector.filtered);
         let help = "Samples that were pending when the process started";
         let mut family =
             exposition.family("docker_remote_write_samples_recovered_total", Kind::Counter, help);
@@ -148,6 +154,7 @@ impl SelfMetrics {
                 ("rejected", ledger.rejected),
                 ("expired", ledger.expired),
                 ("overflowed", ledger.overflowed),
+                ("filtered", filtered),
                 ("discarded", discarded),
                 ("lost_at_exit", ledger.lost_at_exit),
             ] {
@@ -156,6 +163,30 @@ impl SelfMetrics {
         }
         for removed in &stats.removed_endpoints {
             family.sample(&[("endpoint", &removed.name), ("reason", "endpoint_removed")], removed.samples);
+        }
+    }
+
+    fn write_reloads(&self, exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_>]) {
+        let rules = self.rules.as_deref();
+        let good =
+            endpoints.iter().all(|endpoint| endpoint.remote.reload_ok) && rules.is_none_or(Reloads::ok);
+        let help = "1 if the last look at the settings' files succeeded";
+        let name = "docker_remote_write_config_last_reload_successful";
+        exposition.single(name, Kind::Gauge, help, u8::from(good));
+        let help = "Looks at the settings' files that failed";
+        let mut family =
+            exposition.family("docker_remote_write_config_reload_errors_total", Kind::Counter, help);
+        for endpoint in endpoints {
+            family.sample(&[("endpoint", endpoint.name)], endpoint.remote.reload_errors);
+        }
+        if let Some(rules) = rules {
+            family.sample(&[("setting", "METRIC_RELABEL_CONFIGS")], rules.errors());
+        }
+        let of_endpoints = endpoints.iter().filter_map(|endpoint| endpoint.remote.reloaded_at);
+        if let Some(at) = of_endpoints.chain(rules.and_then(Reloads::taken_over)).max() {
+            let help = "When files were last taken over, seconds since the epoch";
+            let name = "docker_remote_write_config_last_reload_success_timestamp_seconds";
+            exposition.single(name, Kind::Gauge, help, seconds(at));
         }
     }
 
@@ -320,22 +351,6 @@ fn write_queue(exposition: &mut Exposition<'_>, stats: &Stats) {
         .sample(&[("errno", "EIO")], stats.faults.io)
         .sample(&[("errno", "EROFS")], stats.faults.read_only)
         .sample(&[("errno", "other")], stats.faults.other);
-}
-
-fn write_reloads(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_>]) {
-    let good = endpoints.iter().all(|endpoint| endpoint.remote.reload_ok);
-    let help = "1 if the last look at the settings' files succeeded";
-    exposition.single("docker_remote_write_config_last_reload_successful", Kind::Gauge, help, u8::from(good));
-    let help = "Looks at the settings' files that failed";
-    let mut family = exposition.family("docker_remote_write_config_reload_errors_total", Kind::Counter, help);
-    for endpoint in endpoints {
-        family.sample(&[("endpoint", endpoint.name)], endpoint.remote.reload_errors);
-    }
-    if let Some(at) = endpoints.iter().filter_map(|endpoint| endpoint.remote.reloaded_at).max() {
-        let help = "When files were last taken over, seconds since the epoch";
-        let name = "docker_remote_write_config_last_reload_success_timestamp_seconds";
-        exposition.single(name, Kind::Gauge, help, seconds(at));
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ms since the epoch stay far below 2^53")]

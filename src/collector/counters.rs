@@ -13,6 +13,8 @@ pub struct Snapshot {
     pub scrapes_succeeded: u64,
     /// Scrapes that failed (`up` 0).
     pub scrapes_failed: u64,
+    /// Scrapes of which nothing was taken in, because it is not known yet what the series are called.
+    pub scrapes_held: u64,
     /// Ticks that passed without a scrape.
     pub ticks_missed: u64,
     /// Samples that were exposed but not queued, because their series stood twice in the scrape.
@@ -21,6 +23,8 @@ pub struct Snapshot {
     pub discarded_out_of_order: u64,
     /// ... because their timestamp was more than ten minutes ahead.
     pub discarded_too_far_ahead: u64,
+    /// Samples that filters or rules left out.
+    pub filtered: u64,
     /// Staleness markers queued.
     pub markers: u64,
     /// Bytes of the last exposition.

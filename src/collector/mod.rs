@@ -4,6 +4,7 @@
 
 mod control;
 mod counters;
+mod naming;
 mod notice;
 mod socket_watch;
 mod source;
@@ -16,12 +17,14 @@ use tracing::{debug, info, warn};
 
 pub use control::{Command, Commands, Control, Wanted, control};
 pub use counters::{CollectorMetrics, Snapshot};
+pub use naming::Links;
 pub use socket_watch::SocketWatch;
 pub use stale_socket::{FIRST_PAUSE, LONGEST_PAUSE, LastExit};
 
 use crate::model::{Labels, now_ms};
 use crate::queue::Queue;
-use crate::scrape::{self, Report, Rules, Schedule, ScrapeError, TargetClient};
+use crate::scrape::{self, Relabelling, Report, Rules, Schedule, ScrapeError, TargetClient, TargetNames};
+use naming::{Changes, Held, Naming};
 use notice::{Notice, Say};
 use source::Source;
 
@@ -39,15 +42,15 @@ pub struct Config {
 
 /// Our own exposition, written anew after each scrape (`SELF_METRICS`).
 pub struct SelfExposition {
-    /// Labels of these series: `job="docker-remote-write"` and the target's `instance`.
-    pub labels: Labels,
+    /// The label `job` of these series; the others are the target's.
+    pub job: String,
     /// Appends the exposition in text format 0.0.4.
     pub write: Box<dyn FnMut(&mut String) + Send>,
 }
 
 impl std::fmt::Debug for SelfExposition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SelfExposition").field("labels", &self.labels).finish_non_exhaustive()
+        f.debug_struct("SelfExposition").field("job", &self.job).finish_non_exhaustive()
     }
 }
 
@@ -56,6 +59,7 @@ impl std::fmt::Debug for SelfExposition {
 pub struct Collector {
     client: TargetClient,
     schedule: Schedule,
+    naming: Naming,
     target: Source,
     own: Option<OwnSeries>,
     stale_markers_on_stop: bool,
@@ -63,6 +67,8 @@ pub struct Collector {
     /// The tick of the last scrape, ms since the epoch.
     last_tick: Option<i64>,
     notice: Notice,
+    /// What is said of scrapes that are held.
+    held: Notice,
     metrics: CollectorMetrics,
 }
 
@@ -73,6 +79,14 @@ struct OwnSeries {
     text: String,
 }
 
+impl SelfExposition {
+    fn labels(&self, target: &Labels) -> Labels {
+        let mut labels = target.clone();
+        labels.set("job", &self.job);
+        labels
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Stopped,
@@ -80,40 +94,49 @@ enum State {
 }
 
 impl Collector {
-    /// A collector that has not begun.
+    /// A collector that has not begun. Without the rules of a file that `config` names, nothing is taken in.
     ///
     /// # Errors
     /// When the HTTP client cannot be set up.
     pub fn new(
         config: &Config,
         own: Option<SelfExposition>,
+        links: Links,
         queue: &Queue,
         metrics: CollectorMetrics,
     ) -> Result<Self, ScrapeError> {
         let scrape = &config.scrape;
-        let rules = |target_labels: &Labels, sample_limit, synthetic_series| Rules {
-            target_labels: target_labels.clone(),
-            external_labels: scrape.external_labels.clone(),
+        let (naming, TargetNames { target, external }) = Naming::new(scrape, links);
+        let rules = |target_labels: Labels| Rules {
+            target_labels,
+            external_labels: external.clone(),
             honor_labels: scrape.honor_labels,
             honor_timestamps: scrape.honor_timestamps,
             normalize_le: scrape.normalize_le,
-            sample_limit,
-            synthetic_series,
+            sample_limit: scrape.sample_limit,
+            synthetic_series: true,
+            relabelling: scrape.relabelling.clone(),
         };
         Ok(Self {
             client: TargetClient::new(scrape)?,
-            schedule: Schedule::new(scrape.interval, &scrape.target_labels),
-            target: Source::new(rules(&scrape.target_labels, scrape.sample_limit, true), queue.clone()),
-            own: own.map(|exposition| OwnSeries {
-                // Without the target's limit: what it refuses is told by these.
-                source: Source::new(rules(&exposition.labels, None, false), queue.clone()),
-                exposition,
-                text: String::new(),
+            schedule: Schedule::new(scrape.interval, &scrape.phase),
+            own: own.map(|exposition| {
+                // Without the target's limit and rules: what they refuse is told by these.
+                let rules = Rules {
+                    sample_limit: None,
+                    synthetic_series: false,
+                    relabelling: Relabelling::default(),
+                    ..rules(exposition.labels(&target))
+                };
+                OwnSeries { source: Source::new(rules, queue.clone()), exposition, text: String::new() }
             }),
+            target: Source::new(rules(target), queue.clone()),
+            naming,
             stale_markers_on_stop: config.stale_markers_on_stop,
             body: Vec::new(),
             last_tick: None,
             notice: Notice::default(),
+            held: Notice::default(),
             metrics,
         })
     }
@@ -173,10 +196,66 @@ impl Collector {
         let fetched = self.client.fetch(&mut self.body).await;
         self.count_missed(tick);
         let body_bytes = self.body.len() as u64;
+        if !self.is_named(fetched.as_ref().err().map(ToString::to_string), timestamp) {
+            return;
+        }
         let report = self.target.scrape(fetched.map(|()| self.body.as_slice()), timestamp, started);
         self.note(&report, body_bytes);
         self.scrape_own(timestamp, started);
         self.shrink();
+    }
+
+    /// Sees to it that the series of the scrape to come are called what they should be; `false` where that is not known, and the scrape is
+    /// not taken in. `failure`: why there is no body.
+    fn is_named(&mut self, failure: Option<String>, timestamp: i64) -> bool {
+        let body = failure.is_none().then_some(self.body.as_slice());
+        match self.naming.look(body, timestamp) {
+            Ok(changes) => {
+                self.adopt(changes);
+                match self.held.succeeded(Instant::now()) {
+                    Say::Nothing | Say::Failing(_) => {}
+                    Say::Recovered(held, after) => info!(held, ?after, "scrapes are taken in from now on"),
+                }
+                true
+            }
+            Err(held) => {
+                self.hold(&held, failure.unwrap_or_default());
+                false
+            }
+        }
+    }
+
+    fn adopt(&mut self, changes: Changes) {
+        let Changes { names, relabelling } = changes;
+        if let Some(relabelling) = relabelling {
+            self.target.relabel(relabelling);
+        }
+        if let Some(TargetNames { target, external }) = names {
+            info!(%target, external_labels = %external, "the labels of all series are these from now on");
+            self.target.rename(&target, &external);
+            if let Some(own) = &mut self.own {
+                own.source.rename(&own.exposition.labels(&target), &external);
+            }
+        }
+    }
+
+    fn hold(&mut self, held: &Held, failure: String) {
+        self.metrics.update(|counters| {
+            counters.scrapes_held += 1;
+            counters.last_failure = Some(held.to_string());
+        });
+        match self.held.failed(&held.to_string(), Instant::now()) {
+            Say::Nothing | Say::Recovered(..) => {}
+            Say::Failing(scrapes) => {
+                let reason = held.to_string();
+                warn!(
+                    reason,
+                    failure,
+                    held = scrapes,
+                    "scrapes are not taken in, up is not sent; the next tick looks again"
+                );
+            }
+        }
     }
 
     fn count_missed(&mut self, tick: i64) {
@@ -207,7 +286,14 @@ impl Collector {
             }
             fetched = tokio::time::timeout(LAST_SCRAPE_LIMIT, self.client.fetch(&mut self.body)) => fetched,
         };
+        let failure = match &fetched {
+            Ok(fetched) => fetched.as_ref().err().map(ToString::to_string),
+            Err(_) => Some(format!("no complete answer within {LAST_SCRAPE_LIMIT:?}")),
+        };
+        let named = self.is_named(failure, timestamp);
         match fetched {
+            // Nothing has ever been taken in, so there is nothing to end.
+            Ok(_) | Err(_) if !named => info!("the last scrape is not taken in, like those before"),
             Ok(Ok(())) => {
                 let bytes = self.body.len() as u64;
                 match self.target.last_scrape(&self.body, timestamp, started) {
@@ -220,7 +306,9 @@ impl Collector {
                 info!(limit = ?LAST_SCRAPE_LIMIT, "the last scrape is discarded: no complete answer in time")
             }
         }
-        self.scrape_own(timestamp, started);
+        if named {
+            self.scrape_own(timestamp, started);
+        }
         let markers = if self.stale_markers_on_stop { self.end_all() } else { 0 };
         info!(
             staleness_markers = markers,
@@ -244,10 +332,10 @@ impl Collector {
         own.text.clear();
         (own.exposition.write)(&mut own.text);
         let report = own.source.scrape(Ok(own.text.as_bytes()), timestamp, started);
-        if let Some(error) = report.failure {
+        if let Some(error) = &report.failure {
             warn!(%error, "our own exposition is refused: this is a bug of docker-remote-write");
         }
-        self.metrics.update(|counters| count_samples(counters, &report.discarded, report.markers));
+        self.metrics.update(|counters| count_samples(counters, &report));
     }
 
     /// Counts a scrape of the target and says what is worth saying.
@@ -261,7 +349,7 @@ impl Collector {
             *count += 1;
             counters.body_bytes = body_bytes;
             counters.last_failure = report.failure.as_ref().map(ToString::to_string);
-            count_samples(counters, &report.discarded, report.markers);
+            count_samples(counters, report);
         });
         let say = match &report.failure {
             Some(error) => self.notice.failed(&error.to_string(), Instant::now()),
@@ -291,9 +379,11 @@ impl Collector {
     }
 }
 
-fn count_samples(counters: &mut Snapshot, discarded: &scrape::Discarded, markers: u64) {
+fn count_samples(counters: &mut Snapshot, report: &Report) {
+    let Report { discarded, markers, filtered, .. } = report;
     counters.discarded_duplicate += discarded.duplicate;
     counters.discarded_out_of_order += discarded.out_of_order;
     counters.discarded_too_far_ahead += discarded.too_far_ahead;
+    counters.filtered += filtered;
     counters.markers += markers;
 }

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::model::Labels;
 use crate::queue::{Queue, RecordMeta};
-use crate::scrape::{Ingest, Report, Rules, ScrapeError};
+use crate::scrape::{Ingest, Relabelling, Report, Rules, ScrapeError};
 use crate::wire::{Counts, Limits, RecordEncoder};
 
 /// A scrape is cut into records of at most this much; an engine's scrape (400 to 1,700 samples) is one record.
@@ -22,6 +23,16 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(rules: Rules, queue: Queue) -> Self {
         Self { ingest: Ingest::new(rules), encoder: RecordEncoder::new(RECORD_LIMITS), queue }
+    }
+
+    /// From the next scrape on: see [`Ingest::rename`].
+    pub(super) fn rename(&mut self, target: &Labels, external: &Labels) {
+        self.ingest.rename(target, external);
+    }
+
+    /// From the next scrape on: see [`Ingest::relabel`].
+    pub(super) fn relabel(&mut self, relabelling: Relabelling) {
+        self.ingest.relabel(relabelling);
     }
 
     /// Queues one scrape.

@@ -4,6 +4,7 @@
 
 mod blocks;
 mod endpoint;
+mod filters;
 mod log;
 mod map;
 mod problem;
@@ -49,7 +50,7 @@ pub enum Mode {
 pub struct Config {
     /// The face.
     pub mode: Mode,
-    /// `SCRAPE_*`, `HONOR_*`, `JOB`, `INSTANCE`, `EXTERNAL_LABELS`.
+    /// `SCRAPE_*`, `HONOR_*`, `JOB`, `INSTANCE`, `EXTERNAL_LABELS`, `METRICS_*`, `METRIC_RELABEL_CONFIGS`.
     pub scrape: scrape::Config,
     /// `QUEUE_*`.
     pub queue: queue::Config,

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::filters;
 use super::map::parse_map;
 use super::reader::{Parsed, Reader};
 use super::url::parse_scrape_url;
 use crate::model::{Labels, METRIC_NAME};
-use crate::scrape::Config;
+use crate::scrape::{Config, Identity, LabelTemplates, Placeholder, Template, Templates};
 
 const INTERVAL: &str = "SCRAPE_INTERVAL";
 const TIMEOUT: &str = "SCRAPE_TIMEOUT";
@@ -14,9 +15,6 @@ const EXTERNAL_LABELS: &str = "EXTERNAL_LABELS";
 
 /// Prometheus's own default, where the interval leaves room for it.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Known by name, so that the message can say more than "unknown".
-const LATER_PLACEHOLDERS: [&str; 4] = ["daemon_id", "engine_version", "node_id", "swarm_id"];
 
 /// The one target. `None` only beside a problem.
 pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
@@ -42,7 +40,12 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
                     told from those of other hosts";
         reader.warn("INSTANCE", text);
     }
+    let (relabelling, rules_file) = filters::read(reader);
     let or_off = |limit: u64| (limit > 0).then_some(limit);
+    let templates = LabelTemplates {
+        target: vec![("job".to_owned(), job?), ("instance".to_owned(), instance?)],
+        external: external_labels,
+    };
     Some(Config {
         address: address?,
         interval: interval?,
@@ -53,9 +56,17 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         normalize_le: normalize_le?,
         honor_labels: honor_labels?,
         honor_timestamps: honor_timestamps?,
-        target_labels: Labels::from_iter([("job", job?), ("instance", instance?)]),
-        external_labels,
+        phase: phase(&templates, hostname),
+        labels: templates,
+        relabelling,
+        rules_file,
     })
+}
+
+/// The target's own labels where they are known from the start; where not, the host's name has to tell it from others.
+fn phase(labels: &LabelTemplates, hostname: &str) -> Labels {
+    let known = labels.fill(&Identity::default()).map(|names| names.target);
+    known.unwrap_or_else(|_| Labels::from_iter([("instance", hostname)]))
 }
 
 fn read_timeout(reader: &mut Reader<'_>, interval: Option<Duration>) -> Option<Duration> {
@@ -68,7 +79,7 @@ fn read_timeout(reader: &mut Reader<'_>, interval: Option<Duration>) -> Option<D
     given.or(interval.map(|interval| DEFAULT_TIMEOUT.min(interval)))
 }
 
-fn read_external_labels(reader: &mut Reader<'_>, placeholders: &mut Placeholders<'_>) -> Labels {
+fn read_external_labels(reader: &mut Reader<'_>, placeholders: &mut Placeholders<'_>) -> Templates {
     let read = reader.parse(EXTERNAL_LABELS, |_, text| {
         let entries = parse_map(text).map_err(|error| format!("cannot be read: {error}"))?;
         let label = |(name, value): (String, String)| {
@@ -83,7 +94,7 @@ fn read_external_labels(reader: &mut Reader<'_>, placeholders: &mut Placeholders
     for (name, _) in labels.iter().filter(|(_, value)| value.is_empty()) {
         reader.warn(EXTERNAL_LABELS, format!("the label {name} has an empty value and is left out"));
     }
-    Labels::from_iter(labels)
+    labels
 }
 
 /// remote-write 1.12.
@@ -99,7 +110,14 @@ fn check_label_name(name: &str) -> Parsed<()> {
     Ok(())
 }
 
-/// Fills `{{...}}`, and notes whether the host's name was asked for in vain.
+const HOSTNAME: &str = "hostname";
+
+fn known_placeholders() -> String {
+    let names = std::iter::once(HOSTNAME).chain(Placeholder::ALL.map(Placeholder::name));
+    names.map(|name| format!("{{{{{name}}}}}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads `{{...}}`, fills the host's name, and notes whether the host's name was asked for in vain.
 struct Placeholders<'a> {
     hostname: &'a str,
     nameless: bool,
@@ -110,22 +128,23 @@ impl<'a> Placeholders<'a> {
         Self { hostname, nameless: false }
     }
 
-    fn fill(&mut self, text: &str) -> Parsed<String> {
-        let mut out = String::new();
+    fn fill(&mut self, text: &str) -> Parsed<Template> {
+        let mut out = Template::default();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
-            out.push_str(before);
+            out.push_text(before);
             let (name, after) = after.split_once("}}").ok_or("has a {{ without a }}")?;
-            match name.trim() {
-                "hostname" => out.push_str(self.host()),
-                later if LATER_PLACEHOLDERS.contains(&later) => {
-                    return Err(format!("has the placeholder {{{{{later}}}}}, which is not built yet"));
+            let name = name.trim();
+            match Placeholder::ALL.into_iter().find(|placeholder| placeholder.name() == name) {
+                Some(placeholder) => out.push(placeholder),
+                None if name == HOSTNAME => out.push_text(self.host()),
+                None => {
+                    return Err(format!("has an unknown placeholder; known are {}", known_placeholders()));
                 }
-                _ => return Err("has a placeholder that does not exist".to_owned()),
             }
             rest = after;
         }
-        out.push_str(rest);
+        out.push_text(rest);
         Ok(out)
     }
 

@@ -86,13 +86,13 @@ mod tests {
     fn a_name_that_begins_like_ours_is_told_even_if_nothing_is_close() {
         for name in [
             "REMOTE_WRITE_PROXY_URL_OF_THE_OFFICE",
-            "METRICS_PRESET",
+            "METRICS_OF_THE_OFFICE",
             "TELEMETRY_ADDRESS",
-            "METRIC_RELABEL_CONFIGS",
+            "WRITE_RELABEL_CONFIGS",
         ] {
             assert!(warn(name).is_some(), "{name}");
         }
-        assert!(warn("METRICS_PRESET").unwrap().contains("none is close"));
+        assert!(warn("TELEMETRY_ADDRESS").unwrap().contains("none is close"));
     }
 
     #[test]

@@ -20,6 +20,30 @@ pub struct ParseError {
     pub excerpt: String,
 }
 
+/// Where something stands in an exposition, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line, from 1.
+    pub line: u32,
+    /// The byte within the line, from 1.
+    pub column: u32,
+    /// The line around the column: printable, at most 80 bytes, `…` where it was cut.
+    pub excerpt: String,
+}
+
+impl Place {
+    /// Counts lines from the start of the body.
+    pub(super) fn of(body: &[u8], at: usize) -> Self {
+        let at = at.min(body.len());
+        let start = memchr::memrchr(b'\n', &body[..at]).map_or(0, |newline| newline + 1);
+        Self {
+            line: line_of(body, at),
+            column: u32::try_from(at - start + 1).unwrap_or(u32::MAX),
+            excerpt: excerpt(body, start, at),
+        }
+    }
+}
+
 /// What is wrong with an exposition.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Reason {
@@ -93,14 +117,8 @@ impl Fault {
 
     /// Counts lines only now: on the way of a good exposition no byte is looked at for the sake of an error.
     pub(super) fn locate(self, body: &[u8]) -> ParseError {
-        let at = self.at.min(body.len());
-        let start = memchr::memrchr(b'\n', &body[..at]).map_or(0, |newline| newline + 1);
-        ParseError {
-            line: line_of(body, at),
-            column: u32::try_from(at - start + 1).unwrap_or(u32::MAX),
-            reason: self.reason,
-            excerpt: excerpt(body, start, at),
-        }
+        let Place { line, column, excerpt } = Place::of(body, self.at);
+        ParseError { line, column, reason: self.reason, excerpt }
     }
 }
 

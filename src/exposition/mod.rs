@@ -25,7 +25,7 @@ mod series;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ParseError, Reason};
+pub use error::{ParseError, Place, Reason};
 pub use family::belongs_to_family;
 pub use float::normalized_float;
 pub use parser::{Entry, Parser};

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::error::{Fault, ParseError, Reason};
+use super::error::{Fault, ParseError, Place, Reason};
 use super::escape::unescape_quoted;
 use super::float::normalized_float;
 use super::scan::{Cursor, NAME, Term};
@@ -34,6 +34,12 @@ impl<'a> Series<'a> {
     /// An empty name (`{""} 1`).
     pub fn name(&self) -> Result<Cow<'a, str>, ParseError> {
         self.find_name().map_err(|fault| fault.locate(self.body))
+    }
+
+    /// Where the line begins: counts lines, so for messages only.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::of(self.body, self.at)
     }
 
     /// The labels as exposed, with their empty values and in their order, the metric's name first: the slow path, once for each

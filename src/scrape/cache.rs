@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// What the bytes alone do not say, but the series depends on: which label is spelled anew under the `# TYPE` in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
+#[repr(u8)]
 pub(super) enum Spelling {
     /// As exposed.
     AsExposed,
@@ -18,11 +18,20 @@ pub(super) enum Spelling {
     Quantile,
 }
 
+/// What a line comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// A sample of the series in this slot.
+    Series(u32),
+    /// Nothing: a filter or a rule drops it.
+    Filtered,
+}
+
 #[derive(Debug)]
 struct Entry {
     raw: Arc<[u8]>,
     spelling: Spelling,
-    slot: u32,
+    line: Line,
     /// The last scrape that had this line, and where.
     seen: u64,
     position: u32,
@@ -56,19 +65,19 @@ impl LineCache {
         self.distinct = 0;
     }
 
-    /// The slot of the series that these bytes name.
-    pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<u32> {
+    /// What these bytes come to.
+    pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<Line> {
         let indexed = || self.index[spelling as usize].get(raw).copied();
         let id = self.guessed(raw, spelling).or_else(indexed)?;
-        let slot = self.entries.get(id as usize)?.as_ref()?.slot;
+        let line = self.entries.get(id as usize)?.as_ref()?.line;
         self.note(id);
-        Some(slot)
+        Some(line)
     }
 
     /// Remembers a line that [`LineCache::find`] does not know.
-    pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, slot: u32) {
+    pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, line: Line) {
         let raw: Arc<[u8]> = raw.into();
-        let entry = Entry { raw: Arc::clone(&raw), spelling, slot, seen: 0, position: 0 };
+        let entry = Entry { raw: Arc::clone(&raw), spelling, line, seen: 0, position: 0 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.entries[id as usize] = Some(entry);
@@ -114,12 +123,24 @@ impl LineCache {
         std::mem::swap(&mut self.previous, &mut self.current);
     }
 
+    /// Forgets every line, for what they come to has changed; `forget` is told their slots. After [`LineCache::begin`].
+    pub(super) fn forget_all(&mut self, mut forget: impl FnMut(u32)) {
+        for id in (0_u32..).take(self.entries.len()) {
+            self.remove(id, &mut forget);
+        }
+        self.previous.clear();
+        self.fresh.clear();
+    }
+
     fn remove(&mut self, id: u32, forget: &mut impl FnMut(u32)) {
         if let Some(entry) = self.entries[id as usize].take() {
             self.index[entry.spelling as usize].remove(&entry.raw);
             self.remembered -= 1;
             self.free.push(id);
-            forget(entry.slot);
+            match entry.line {
+                Line::Series(slot) => forget(slot),
+                Line::Filtered => {}
+            }
         }
     }
 
@@ -149,7 +170,7 @@ impl LineCache {
 mod tests {
     use super::*;
 
-    fn scrape(cache: &mut LineCache, lines: &[&str]) -> (Vec<Option<u32>>, Vec<u32>) {
+    fn scrape(cache: &mut LineCache, lines: &[&str]) -> (Vec<Option<Line>>, Vec<u32>) {
         cache.begin();
         let found = lines
             .iter()
@@ -157,7 +178,7 @@ mod tests {
                 let found = cache.find(line.as_bytes(), Spelling::AsExposed);
                 if found.is_none() {
                     let slot = line.bytes().last().unwrap();
-                    cache.insert(line.as_bytes(), Spelling::AsExposed, u32::from(slot));
+                    cache.insert(line.as_bytes(), Spelling::AsExposed, Line::Series(u32::from(slot)));
                 }
                 found
             })
@@ -170,11 +191,14 @@ mod tests {
     #[test]
     fn lines_are_found_in_any_order_and_forgotten_when_a_good_scrape_lacks_them() {
         let mut cache = LineCache::default();
-        let (a, b, c) = (u32::from(b'a'), u32::from(b'b'), u32::from(b'c'));
+        let [a, b, c] = [b'a', b'b', b'c'].map(|slot| Line::Series(u32::from(slot)));
         assert_eq!(scrape(&mut cache, &["a", "b", "c"]), (vec![None, None, None], vec![]));
         assert_eq!(scrape(&mut cache, &["a", "b", "c"]), (vec![Some(a), Some(b), Some(c)], vec![]));
         assert_eq!(scrape(&mut cache, &["c", "a", "b"]), (vec![Some(c), Some(a), Some(b)], vec![]));
-        assert_eq!(scrape(&mut cache, &["c", "x", "b"]), (vec![Some(c), None, Some(b)], vec![a]));
+        assert_eq!(
+            scrape(&mut cache, &["c", "x", "b"]),
+            (vec![Some(c), None, Some(b)], vec![u32::from(b'a')])
+        );
         assert_eq!(scrape(&mut cache, &["a", "c", "c"]).0, vec![None, Some(c), Some(c)]);
     }
 
@@ -185,19 +209,49 @@ mod tests {
         cache.begin();
         cache.find(b"b", Spelling::AsExposed);
         cache.end(false, |slot| panic!("{slot} forgotten"));
-        assert_eq!(scrape(&mut cache, &["a", "b"]).0, vec![Some(u32::from(b'a')), Some(u32::from(b'b'))]);
+        assert_eq!(
+            scrape(&mut cache, &["a", "b"]).0,
+            [b'a', b'b'].map(|slot| Some(Line::Series(u32::from(slot))))
+        );
     }
 
     #[test]
     fn the_same_bytes_under_another_type_are_another_series() {
         let mut cache = LineCache::default();
         cache.begin();
-        cache.insert(b"m", Spelling::AsExposed, 1);
+        cache.insert(b"m", Spelling::AsExposed, Line::Series(1));
         assert_eq!(cache.find(b"m", Spelling::Le), None);
-        cache.insert(b"m", Spelling::Le, 2);
+        cache.insert(b"m", Spelling::Le, Line::Series(2));
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
-        assert_eq!(cache.find(b"m", Spelling::Le), Some(2));
-        assert_eq!(cache.find(b"m", Spelling::AsExposed), Some(1));
+        assert_eq!(cache.find(b"m", Spelling::Le), Some(Line::Series(2)));
+        assert_eq!(cache.find(b"m", Spelling::AsExposed), Some(Line::Series(1)));
+    }
+
+    #[test]
+    fn a_line_that_comes_to_nothing_is_remembered_and_releases_no_slot() {
+        let mut cache = LineCache::default();
+        cache.begin();
+        cache.insert(b"dropped", Spelling::AsExposed, Line::Filtered);
+        cache.end(true, |slot| panic!("{slot} forgotten"));
+        cache.begin();
+        assert_eq!(cache.find(b"dropped", Spelling::AsExposed), Some(Line::Filtered));
+        cache.end(true, |slot| panic!("{slot} forgotten"));
+        assert!(scrape(&mut cache, &["x"]).1.is_empty());
+        assert_eq!(cache.remembered, 1);
+    }
+
+    #[test]
+    fn after_everything_is_forgotten_each_line_is_new_and_has_released_its_slot() {
+        let mut cache = LineCache::default();
+        scrape(&mut cache, &["a", "b"]);
+        cache.begin();
+        let mut released = Vec::new();
+        cache.forget_all(|slot| released.push(slot));
+        assert_eq!(released, [u32::from(b'a'), u32::from(b'b')]);
+        assert_eq!(cache.find(b"a", Spelling::AsExposed), None);
+        cache.insert(b"a", Spelling::AsExposed, Line::Series(7));
+        cache.end(true, |slot| panic!("{slot} forgotten"));
+        assert_eq!(scrape(&mut cache, &["a"]).0, [Some(Line::Series(7))]);
     }
 }

@@ -1,7 +1,8 @@
 use std::io;
 use std::time::Duration;
 
-use crate::exposition::ParseError;
+use crate::exposition::{ParseError, Place};
+use crate::relabel::NotStorable;
 
 /// Why a scrape failed. All of them mean the same to the series: nothing of this scrape is kept, `up` is 0.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,17 @@ pub enum ScrapeError {
     /// One bad line fails the whole scrape.
     #[error("exposition {0}")]
     Parse(#[from] ParseError),
+    /// `METRIC_RELABEL_CONFIGS` made of a line what is no series (remote-write 4.16).
+    #[error(
+        "exposition line {}, column {}: {reason} (METRIC_RELABEL_CONFIGS): {}",
+        place.line, place.column, place.excerpt
+    )]
+    Relabelled {
+        /// Of the line.
+        place: Place,
+        /// What is wrong with what the rules have left.
+        reason: NotStorable,
+    },
     /// `SCRAPE_SAMPLE_LIMIT` is exceeded (remote-write 4.13).
     #[error("{samples} samples, more than the {limit} of SCRAPE_SAMPLE_LIMIT")]
     SampleLimit {

@@ -1,4 +1,4 @@
-//! Turns a target into samples: timer, GET over a unix socket or http, limits, series cache, staleness, synthetic series.
+//! Turns a target into samples: timer, GET over a unix socket or http, limits, series cache, relabelling, staleness, synthetic series.
 //!
 //! Knows nothing of the queue or of endpoints.
 
@@ -7,15 +7,21 @@ mod client;
 mod clock;
 mod error;
 mod families;
+mod identity;
 mod ingest;
+mod relabelling;
 mod series;
 mod synthetic;
 mod target_labels;
+mod template;
 
 pub use client::TargetClient;
 pub use clock::Schedule;
 pub use error::ScrapeError;
+pub use identity::{Identity, Recognition};
 pub use ingest::{Discarded, Ingest, Report, Rules};
+pub use relabelling::Relabelling;
+pub use template::{LabelTemplates, Placeholder, TargetNames, Template, Templates};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,8 +63,12 @@ pub struct Config {
     pub honor_labels: bool,
     /// `HONOR_TIMESTAMPS`.
     pub honor_timestamps: bool,
-    /// `job`, `instance`.
-    pub target_labels: Labels,
-    /// `EXTERNAL_LABELS`.
-    pub external_labels: Labels,
+    /// `JOB`, `INSTANCE`, `EXTERNAL_LABELS`.
+    pub labels: LabelTemplates,
+    /// Labels that tell this host from others before any placeholder is known: they decide the phase of the scrapes.
+    pub phase: Labels,
+    /// `METRICS_PRESET`, `METRICS_KEEP`, `METRICS_DROP`, and `METRIC_RELABEL_CONFIGS` where it is no file.
+    pub relabelling: Relabelling,
+    /// `METRIC_RELABEL_CONFIGS` where it is a file.
+    pub rules_file: Option<PathBuf>,
 }

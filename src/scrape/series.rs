@@ -35,6 +35,12 @@ enum Metadata {
     Synthetic(&'static str),
 }
 
+impl Series {
+    pub(super) fn is_synthetic(&self) -> bool {
+        matches!(self.metadata, Metadata::Synthetic(_))
+    }
+}
+
 /// All series of one target.
 #[derive(Debug, Default)]
 pub(super) struct SeriesTable {
@@ -81,6 +87,12 @@ impl SeriesTable {
             series.metadata = Metadata::Synthetic(help);
         }
         slot
+    }
+
+    /// A synthetic series no more: if the target exposes it, it is one of the target's own.
+    pub(super) fn retire_synthetic(&mut self, slot: u32) {
+        let series = self.get_mut(slot);
+        (series.metadata, series.metadata_epoch) = (Metadata::None, u64::MAX);
     }
 
     /// One line less names the series, or it is tracked no more.

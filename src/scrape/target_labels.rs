@@ -27,7 +27,7 @@ impl TargetLabels {
         Self { target: target.clone(), external: external.clone(), clash }
     }
 
-    /// The complete label set of an exposed series. `exposed` may hold empty values; no name comes twice.
+    /// The label set of an exposed series, without external labels. `exposed` may hold empty values; no name comes twice.
     pub(super) fn apply<'a>(&self, exposed: impl IntoIterator<Item = (&'a str, &'a str)>) -> Labels {
         let mut merged: BTreeMap<String, String> =
             exposed.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -39,7 +39,7 @@ impl TargetLabels {
                 }
             }
         }
-        self.with_external(merged.into_iter().collect())
+        merged.into_iter().collect()
     }
 
     /// The label set of a synthetic series such as `up`.
@@ -49,7 +49,8 @@ impl TargetLabels {
         self.with_external(labels)
     }
 
-    fn with_external(&self, mut labels: Labels) -> Labels {
+    /// External labels stand only where the series has no such label (remote-write 4.07).
+    pub(super) fn with_external(&self, mut labels: Labels) -> Labels {
         for (name, value) in self.external.iter() {
             if labels.get(name).is_none() {
                 labels.set(name, value);
@@ -84,7 +85,8 @@ mod tests {
         let target = Labels::from_iter([("instance", "host"), ("job", "docker")]);
         let external = Labels::from_iter([("cluster", "prod"), ("job", "never")]);
         let labels = TargetLabels::new(&target, &external, honor);
-        labels.apply([("__name__", "m")].into_iter().chain(exposed.iter().copied())).to_string()
+        let applied = labels.apply([("__name__", "m")].into_iter().chain(exposed.iter().copied()));
+        labels.with_external(applied).to_string()
     }
 
     #[test]

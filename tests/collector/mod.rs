@@ -1,16 +1,17 @@
 //! Start and Stop, scrapes of a socket, and what bad targets come to: the collector with a queue in memory, read back record by record.
 
 mod bad_targets;
+mod naming;
 mod start_stop;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use docker_remote_write::collector::{self, Collector, CollectorMetrics, Commands, Control};
+use docker_remote_write::collector::{self, Collector, CollectorMetrics, Commands, Control, Links};
 use docker_remote_write::model::{Labels, METRIC_NAME, is_stale_marker};
 use docker_remote_write::queue::{Config as QueueConfig, Queue, Storage};
-use docker_remote_write::scrape::{Address, Config as ScrapeConfig};
+use docker_remote_write::scrape::{Address, Config as ScrapeConfig, LabelTemplates, Relabelling};
 use docker_remote_write::wire::decode::decode_v2;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -86,15 +87,24 @@ impl Bench {
                 normalize_le: true,
                 honor_labels: false,
                 honor_timestamps: true,
-                target_labels: Labels::from_iter([("job", "docker"), ("instance", "host")]),
-                external_labels: Labels::default(),
+                labels: LabelTemplates {
+                    target: vec![("job".into(), "docker".into()), ("instance".into(), "host".into())],
+                    external: Vec::new(),
+                },
+                phase: Labels::from_iter([("job", "docker"), ("instance", "host")]),
+                relabelling: Relabelling::default(),
+                rules_file: None,
             },
             stale_markers_on_stop: true,
         }
     }
 
     fn collect(&mut self, config: &collector::Config) {
-        let collector = Collector::new(config, None, &self.queue, self.metrics.clone()).unwrap();
+        self.collect_with(config, Links::default());
+    }
+
+    fn collect_with(&mut self, config: &collector::Config, links: Links) {
+        let collector = Collector::new(config, None, links, &self.queue, self.metrics.clone()).unwrap();
         let commands = self.commands.take().unwrap();
         self.collecting = Some(tokio::spawn(collector.run(commands, self.cancel.clone())));
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use docker_remote_write::collector::{self, Collector, SelfExposition};
-use docker_remote_write::model::Labels;
+use docker_remote_write::collector::{self, Collector, Links, SelfExposition};
 
 use super::{Bench, DEADLINE, Stored, Then, assert_ordered, ok, serve, ups};
 
@@ -159,11 +158,10 @@ async fn the_targets_sample_limit_does_not_silence_our_own_series() {
     serve(&bench.socket(), ok("a 1\nb 2\n"), Then::Close);
     let mut config = bench.config();
     config.scrape.sample_limit = Some(1);
-    let own = SelfExposition {
-        labels: Labels::from_iter([("job", "own")]),
-        write: Box::new(|text| text.push_str("own_a 1\nown_b 2\n")),
-    };
-    let collector = Collector::new(&config, Some(own), &bench.queue, bench.metrics.clone()).unwrap();
+    let own =
+        SelfExposition { job: "own".to_owned(), write: Box::new(|text| text.push_str("own_a 1\nown_b 2\n")) };
+    let collector =
+        Collector::new(&config, Some(own), Links::default(), &bench.queue, bench.metrics.clone()).unwrap();
     let commands = bench.commands.take().unwrap();
     bench.collecting = Some(tokio::spawn(collector.run(commands, bench.cancel.clone())));
     bench.control.start();

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod queue_dir;
+mod relabelling;
 mod self_heal;
 mod settings;
 mod survival;

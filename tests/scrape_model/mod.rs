@@ -7,7 +7,7 @@ mod model;
 use std::time::Instant;
 
 use docker_remote_write::model::{Labels, MetricType};
-use docker_remote_write::scrape::{Ingest, Report, Rules, ScrapeError};
+use docker_remote_write::scrape::{Ingest, Relabelling, Report, Rules, ScrapeError};
 use docker_remote_write::wire::decode::{decode_v1, decode_v2};
 use docker_remote_write::wire::v1::RequestBuilder;
 use docker_remote_write::wire::{Limits, RecordEncoder};
@@ -50,6 +50,7 @@ fn rules(setup: &Setup) -> Rules {
         normalize_le: setup.normalize_le,
         sample_limit: setup.sample_limit,
         synthetic_series: setup.synthetic,
+        relabelling: Relabelling::default(),
     }
 }
 

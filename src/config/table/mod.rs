@@ -2,6 +2,7 @@
 
 mod render;
 mod settings;
+mod shapes;
 
 use std::fmt;
 use std::time::Duration;
@@ -70,13 +71,15 @@ pub enum Group {
     Scrape,
     /// What is written on every series.
     Labels,
+    /// What is taken of the exposition.
+    Metrics,
     /// The process itself.
     Process,
 }
 
 impl Group {
     /// Every group, in the table's order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Endpoint,
         Self::Authentication,
         Self::Tls,
@@ -84,6 +87,7 @@ impl Group {
         Self::Queue,
         Self::Scrape,
         Self::Labels,
+        Self::Metrics,
         Self::Process,
     ];
 
@@ -98,6 +102,7 @@ impl Group {
             Self::Queue => "Queue",
             Self::Scrape => "Scrape",
             Self::Labels => "Labels",
+            Self::Metrics => "Metrics",
             Self::Process => "Process",
         }
     }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::shapes::{duration, duration_or_off, secret, setting, size, text};
 use super::{Default, Group, Kind, Limits, Setting};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -8,43 +9,12 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
-const fn text(allowed: &'static str) -> Kind {
-    Kind::Text(allowed)
-}
+/// The two labels of the target.
+const LABEL: &str =
+    "text; placeholders are {{hostname}}, {{daemon_id}}, {{engine_version}}, {{node_id}} and {{swarm_id}}";
 
-const fn duration(min: Duration, max: Duration) -> Kind {
-    Kind::Duration(Limits { zero: false, min, max })
-}
-
-const fn duration_or_off(min: Duration, max: Duration) -> Kind {
-    Kind::Duration(Limits { zero: true, min, max })
-}
-
-const fn size(min: u64, max: u64) -> Kind {
-    Kind::Size(Limits { zero: false, min, max })
-}
-
-const fn setting(
-    group: Group,
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    example: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting { name, group, kind, default, secret: false, example, doc }
-}
-
-const fn secret(
-    group: Group,
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    example: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting { name, group, kind, default, secret: true, example, doc }
-}
+/// What selects metrics by name.
+const NAMES: &str = "a regular expression (RE2) for the whole name, histogram suffixes included";
 
 /// Every setting, in the order of the table and of the manifests.
 pub const SETTINGS: &[Setting] = &[
@@ -370,21 +340,14 @@ pub const SETTINGS: &[Setting] = &[
         "true",
         "Whether timestamps of the body are kept.",
     ),
-    setting(
-        Group::Labels,
-        "JOB",
-        text("text; the only placeholder is {{hostname}}"),
-        Default::Value("docker"),
-        "docker",
-        "The label job.",
-    ),
+    setting(Group::Labels, "JOB", text(LABEL), Default::Value("docker"), "docker", "The label job."),
     setting(
         Group::Labels,
         "INSTANCE",
-        text("text; the only placeholder is {{hostname}}"),
+        text(LABEL),
         Default::Value("{{hostname}}"),
         "{{hostname}}",
-        "The label instance.",
+        "The label instance; our own series have the same.",
     ),
     setting(
         Group::Labels,
@@ -392,7 +355,43 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Map,
         Default::Unset,
         "cluster=prod,host={{hostname}}",
-        "Labels added to every series that has no such label of its own.",
+        "Labels added to every series that has no such label of its own; with the placeholders of JOB and INSTANCE.",
+    ),
+    setting(
+        Group::Metrics,
+        "METRICS_PRESET",
+        Kind::Choice(&["all", "engine", "minimal"]),
+        Default::Value("all"),
+        "engine",
+        "engine leaves out swarm_*, etcd_* and grpc_* unless the node is a swarm manager; minimal keeps engine_*, logger_* and process_*, and \
+         histogram buckets only of container actions.",
+    ),
+    setting(
+        Group::Metrics,
+        "METRICS_KEEP",
+        text(NAMES),
+        Default::Unset,
+        "engine_.*|process_.*",
+        "Only metrics whose name matches are taken, of those that the preset leaves.",
+    ),
+    setting(
+        Group::Metrics,
+        "METRICS_DROP",
+        text(NAMES),
+        Default::Unset,
+        "go_.*|promhttp_.*",
+        "Metrics whose name matches are left out.",
+    ),
+    setting(
+        Group::Metrics,
+        "METRIC_RELABEL_CONFIGS",
+        text(
+            "a YAML or JSON list in the schema of Prometheus's metric_relabel_configs, or file:///path of one",
+        ),
+        Default::Unset,
+        "[{action: labeldrop, regex: commit}]",
+        "Rules that rewrite or drop series after the scrape. A file is read again when it changes; while it is wrong, the rules before \
+         stay in force.",
     ),
     setting(
         Group::Process,
@@ -424,7 +423,7 @@ pub const SETTINGS: &[Setting] = &[
         duration_or_off(SECOND, YEAR),
         Default::Value("30s"),
         "30s",
-        "How often files of secrets and certificates are looked at for a change; 0 is never.",
+        "How often files of secrets, certificates and rules are looked at for a change; 0 is never.",
     ),
     setting(
         Group::Process,

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod endpoint;
+mod filters;
 mod secrets;
 mod table;
 mod target;
@@ -14,8 +15,9 @@ use super::table::{Default, Group, Kind, SETTINGS, find};
 use super::*;
 use crate::model::{Secret, SecretSource};
 use crate::queue::Storage;
+use crate::relabel::{NameFilter, NamePattern, Preset, SwarmRole};
 use crate::remote::{Auth, Pem, TlsVersion};
-use crate::scrape::Address;
+use crate::scrape::{Address, Identity};
 use crate::telemetry::log::{Format, Level};
 
 const HOST: &str = "host-7";
@@ -271,9 +273,9 @@ fn a_plugin_that_drains_longer_than_dockerd_waits_is_warned() {
 
 #[test]
 fn unknown_names_are_warned_about_and_harmless() {
-    let warnings = warnings(&[("REMOTE_WRITE_URLS", "s3cret"), ("METRICS_PRESET", ""), ("PATH", "/bin")]);
+    let warnings = warnings(&[("REMOTE_WRITE_URLS", "s3cret"), ("TELEMETRY_ADDRESS", ""), ("PATH", "/bin")]);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[1].contains("the closest is REMOTE_WRITE_URL;") && !warnings[1].contains("s3cret"));
+    assert!(warnings[0].contains("the closest is REMOTE_WRITE_URL;") && !warnings[0].contains("s3cret"));
 }
 
 #[test]
@@ -287,7 +289,7 @@ fn log_settings_can_be_read_before_all_others() {
 #[test]
 fn from_env_takes_the_name_of_this_host() {
     let loaded = Config::from_env(Mode::Plugin, &env(&[URL])).unwrap();
-    assert!(loaded.config.scrape.target_labels.get("instance").is_some());
+    assert!(loaded.config.scrape.phase.get("instance").is_some());
 }
 
 #[test]

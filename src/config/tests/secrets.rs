@@ -47,7 +47,7 @@ fn no_secret_is_shown_anywhere() {
             let broken = match setting.kind {
                 Kind::Path => "a\nb",
                 Kind::Map => "x",
-                _ => "\u{1}{{",
+                _ => "\u{1}{{(",
             };
             let value = if secrets.contains(&setting.name) { form } else { broken };
             all.insert(setting.name.to_owned(), value.to_owned());

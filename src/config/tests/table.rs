@@ -73,8 +73,11 @@ fn the_defaults_are_those_of_the_table() {
     assert!(
         scrape.fallback_to_text && scrape.normalize_le && scrape.honor_timestamps && !scrape.honor_labels
     );
-    assert_eq!(scrape.target_labels.to_string(), r#"{instance="host-7",job="docker"}"#);
-    assert!(scrape.external_labels.is_empty());
+    assert_eq!(scrape.phase.to_string(), r#"{instance="host-7",job="docker"}"#);
+    let labels = scrape.labels.fill(&Identity::default()).unwrap();
+    assert_eq!((labels.target.to_string(), labels.external.len()), (scrape.phase.to_string(), 0));
+    assert!(scrape.relabelling.rules.is_empty() && scrape.rules_file.is_none());
+    assert_eq!(scrape.relabelling.names, NameFilter::default());
 
     let [endpoint] = &config.endpoints[..] else { panic!("{:?}", config.endpoints) };
     assert_eq!((endpoint.name.as_str(), endpoint.url.as_str()), ("default", URL.1));
@@ -118,6 +121,10 @@ fn every_setting_reaches_its_room() {
         ("SCRAPE_NORMALIZE_LE", "false"),
         ("HONOR_LABELS", "true"),
         ("HONOR_TIMESTAMPS", "0"),
+        ("METRICS_PRESET", "minimal"),
+        ("METRICS_KEEP", "engine_.*"),
+        ("METRICS_DROP", "engine_b"),
+        ("METRIC_RELABEL_CONFIGS", "- {regex: a, action: labeldrop}"),
         ("SHUTDOWN_DRAIN_TIMEOUT", "0"),
         ("STALE_MARKERS_ON_STOP", "no"),
         ("SELF_METRICS", "off"),
@@ -138,6 +145,11 @@ fn every_setting_reaches_its_room() {
     assert!(
         !scrape.fallback_to_text && !scrape.normalize_le && !scrape.honor_timestamps && scrape.honor_labels
     );
+    let relabelling = &scrape.relabelling;
+    let pattern = |text| Some(NamePattern::compile(text).unwrap());
+    let (keep, drop) = (pattern("engine_.*"), pattern("engine_b"));
+    assert_eq!(relabelling.names, NameFilter { preset: Preset::Minimal, keep, drop });
+    assert!(!relabelling.rules.is_empty());
     let endpoint = &config.endpoints[0];
     assert_eq!(endpoint.name, "a.b-c_D1");
     assert_eq!(endpoint.timeout, Duration::from_secs(90));

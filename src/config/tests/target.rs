@@ -1,24 +1,44 @@
 use super::*;
 
+/// With all that an engine can tell.
+fn names(config: &Config) -> (String, String) {
+    let told = r#"{"daemon_id":"D","engine_version":"28.1","node_id":"N","swarm_id":""}"#;
+    let names = config.scrape.labels.fill(&Identity::parse(told)).unwrap();
+    (names.target.to_string(), names.external.to_string())
+}
+
 #[test]
-fn the_only_placeholder_is_the_name_of_the_host() {
+fn the_hosts_name_is_filled_at_once_and_what_the_engine_tells_later() {
     let config = config(&[
         ("JOB", "docker on {{hostname}}"),
         ("INSTANCE", "{{ hostname }}:{{hostname}}"),
         ("EXTERNAL_LABELS", "host={{hostname}},__replica__=\"{x}\",b=ü"),
     ]);
-    let target = config.scrape.target_labels;
-    assert_eq!(
-        (target.get("job"), target.get("instance")),
-        (Some("docker on host-7"), Some("host-7:host-7"))
-    );
-    assert_eq!(config.scrape.external_labels.to_string(), r#"{__replica__="{x}",b="ü",host="host-7"}"#);
-    for (text, what) in [
-        ("{{daemon_id}}", "{{daemon_id}}, which is not built yet"),
-        ("x{{swarm_id}}", "not built yet"),
-        ("{{nonsense}}", "does not exist"),
-        ("{{hostname", "without a }}"),
-    ] {
+    assert!(config.scrape.labels.placeholders().is_empty());
+    let (target, external) = names(&config);
+    assert_eq!(target, r#"{instance="host-7:host-7",job="docker on host-7"}"#);
+    assert_eq!(external, r#"{__replica__="{x}",b="ü",host="host-7"}"#);
+    assert_eq!(config.scrape.phase.to_string(), target);
+
+    let config = super::config(&[
+        ("JOB", "docker {{engine_version}}"),
+        ("INSTANCE", "{{hostname}}/{{ daemon_id }}!"),
+        ("EXTERNAL_LABELS", "node={{node_id}},swarm={{swarm_id}},c=d"),
+    ]);
+    assert_eq!(config.scrape.labels.placeholders().len(), 4);
+    let (target, external) = names(&config);
+    assert_eq!(target, r#"{instance="host-7/D!",job="docker 28.1"}"#);
+    assert_eq!(external, r#"{c="d",node="N"}"#, "outside a swarm there is no such label");
+    assert_eq!(config.scrape.phase.to_string(), r#"{instance="host-7"}"#, "hosts must not scrape in step");
+}
+
+#[test]
+fn an_unknown_placeholder_is_a_problem_that_lists_the_known_ones() {
+    let known = "unknown placeholder; known are {{hostname}}, {{daemon_id}}, {{engine_version}}, {{node_id}}, {{swarm_id}}";
+    for (text, what) in
+        [("{{nonsense}}", known), ("x{{}}", known), ("{{Daemon_ID}}", known), ("{{hostname", "without a }}")]
+    {
+        assert_problem(&[("JOB", text)], "JOB", what);
         assert_problem(&[("INSTANCE", text)], "INSTANCE", what);
         assert_problem(&[("EXTERNAL_LABELS", &format!("a={text}"))], "EXTERNAL_LABELS", what);
     }
@@ -34,7 +54,7 @@ fn a_host_without_a_name_of_its_own_is_warned_about_once_where_it_matters() {
         };
         let loaded = load(&[("EXTERNAL_LABELS", "host={{hostname}}")]);
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
-        assert!(loaded.config.scrape.target_labels.get("instance").unwrap().starts_with("localhost"));
+        assert!(names(&loaded.config).0.starts_with("{instance=\"localhost"));
         assert_eq!(load(&[("INSTANCE", "a")]).warnings, []);
     }
 }
@@ -53,6 +73,6 @@ fn external_labels_have_valid_names_and_are_given_once() {
         assert_problem(&[("EXTERNAL_LABELS", text)], "EXTERNAL_LABELS", what);
     }
     assert_warning(&[("EXTERNAL_LABELS", "a=,b=1")], "EXTERNAL_LABELS", "the label a has an empty value");
-    let yaml = config(&[("EXTERNAL_LABELS", "cluster: prod\nreplica: 1\n")]).scrape.external_labels;
-    assert_eq!(yaml.to_string(), r#"{cluster="prod",replica="1"}"#);
+    let yaml = config(&[("EXTERNAL_LABELS", "cluster: prod\nreplica: 1\n")]);
+    assert_eq!(names(&yaml).1, r#"{cluster="prod",replica="1"}"#);
 }

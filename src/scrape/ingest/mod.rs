@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use super::cache::{LineCache, Spelling};
+use super::cache::{Line, LineCache, Spelling};
 use super::error::ScrapeError;
 use super::families::Families;
+use super::relabelling::{Naming, Relabelling};
 use super::series::SeriesTable;
 use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
@@ -32,6 +33,8 @@ pub struct Rules {
     pub sample_limit: Option<u64>,
     /// Whether `up` and its companions are added.
     pub synthetic_series: bool,
+    /// `METRICS_*`, `METRIC_RELABEL_CONFIGS`: not for synthetic series.
+    pub relabelling: Relabelling,
 }
 
 /// Samples that were exposed but not handed on, by cause: `discarded` in the ledger.
@@ -66,6 +69,8 @@ pub struct Report {
     pub added: u64,
     /// Samples that were exposed but not handed on; 0 when the scrape failed.
     pub discarded: Discarded,
+    /// Samples whose series a filter or a rule drops: `filtered` in the ledger; 0 when the scrape failed.
+    pub filtered: u64,
     /// Staleness markers.
     pub markers: u64,
     /// The first series whose sample was discarded, and why, for the log.
@@ -76,11 +81,15 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Ingest {
     rules: Rules,
-    labels: TargetLabels,
+    naming: Naming,
+    /// The naming is another than at the last scrape.
+    renamed: bool,
     lines: LineCache,
     series: SeriesTable,
     families: Families,
     synthetic: Vec<Synthetic>,
+    /// Synthetic series under labels that the target has no more, held: to be ended.
+    retired: Vec<u32>,
     scrape: u64,
     /// Series without timestamps of their own in the last good scrape, held: what vanishes from here gets a marker.
     tracked: Vec<u32>,
@@ -98,12 +107,14 @@ impl Ingest {
         let synthetic =
             if rules.synthetic_series { synthetic::all(&labels, &mut series) } else { Vec::new() };
         Self {
+            naming: Naming::new(labels, rules.relabelling.clone()),
+            renamed: false,
             rules,
-            labels,
             lines: LineCache::default(),
             series,
             families: Families::default(),
             synthetic,
+            retired: Vec::new(),
             scrape: 0,
             tracked: Vec::new(),
             tracked_now: Vec::new(),
@@ -156,6 +167,7 @@ impl Ingest {
         for at in 0..self.synthetic.len() {
             markers += u64::from(self.mark(self.synthetic[at].slot, timestamp));
         }
+        markers += self.end_retired(timestamp);
         self.commit(timestamp);
         markers
     }
@@ -184,6 +196,7 @@ impl Ingest {
     fn read(&mut self, body: &[u8], timestamp: i64, report: &mut Report) -> Result<(), ScrapeError> {
         self.begin();
         self.families.begin();
+        self.renew_names(body);
         self.append(body, timestamp, report)?;
         let series = &mut self.series;
         self.lines.end(true, |slot| series.release(slot));
@@ -200,6 +213,7 @@ impl Ingest {
     ) -> Report {
         report.markers = self.mark_vanished(timestamp, vanished);
         self.append_synthetic(timestamp, started, &mut report);
+        report.markers += self.end_retired(timestamp);
         self.commit(timestamp);
         report
     }
@@ -211,7 +225,7 @@ impl Ingest {
         self.scrape += 1;
         self.samples.clear();
         self.tracked_now.clear();
-        report.discarded = Discarded::default();
+        (report.discarded, report.filtered) = (Discarded::default(), 0);
         report.first_discarded = None;
     }
 
@@ -242,13 +256,17 @@ impl Ingest {
         report.scraped += 1;
         // Beyond the limit lines are only counted: the scrape fails, and five million series must not be remembered.
         if self.rules.sample_limit.is_some_and(|limit| report.post_relabel >= limit) {
-            report.post_relabel += 1;
+            report.post_relabel += u64::from(self.is_taken(exposed)?);
             return Ok(());
         }
         let spelling = self.spelling(exposed.in_force);
-        let (slot, known) = match self.lines.find(exposed.raw, spelling) {
-            Some(slot) => (slot, true),
+        let (line, known) = match self.lines.find(exposed.raw, spelling) {
+            Some(line) => (line, true),
             None => (self.introduce(exposed, spelling)?, false),
+        };
+        let Line::Series(slot) = line else {
+            report.filtered += 1;
+            return Ok(());
         };
         report.post_relabel += 1;
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
@@ -267,9 +285,9 @@ impl Ingest {
     fn admit(&mut self, slot: u32, value: f64, own: Option<i64>, timestamp: i64) -> Result<(), Discard> {
         let scrape = self.scrape;
         let at = own.unwrap_or(timestamp);
-        // Synthetic series hold the first slots; they come with every scrape and end only with the target.
-        let trackable = own.is_none() && slot as usize >= self.synthetic.len();
         let series = self.series.get_mut(slot);
+        // Synthetic series come with every scrape and end only with the target.
+        let trackable = own.is_none() && !series.is_synthetic();
         if trackable && series.tracked != scrape {
             series.tracked = scrape;
             self.tracked_now.push(slot);
@@ -310,15 +328,13 @@ impl Ingest {
         }
     }
 
-    fn introduce(&mut self, exposed: &ExposedSeries<'_>, spelling: Spelling) -> Result<u32, ScrapeError> {
-        let mut labels = exposed.exposed()?;
-        match spelling {
-            Spelling::AsExposed => {}
-            Spelling::Le | Spelling::Quantile => labels.normalize(exposed.in_force),
-        }
-        let slot = self.series.acquire(self.labels.apply(labels.iter()));
-        self.lines.insert(exposed.raw, spelling, slot);
-        Ok(slot)
+    fn introduce(&mut self, exposed: &ExposedSeries<'_>, spelling: Spelling) -> Result<Line, ScrapeError> {
+        let line = match self.naming.series(exposed, spelling)? {
+            Some(labels) => Line::Series(self.series.acquire(labels)),
+            None => Line::Filtered,
+        };
+        self.lines.insert(exposed.raw, spelling, line);
+        Ok(line)
     }
 
     fn spelling(&self, in_force: MetricType) -> Spelling {
@@ -395,6 +411,8 @@ impl Ingest {
         self.last_timestamp = self.last_timestamp.max(timestamp);
     }
 }
+
+mod rename;
 
 /// Which series of the last good scrape are gone.
 #[derive(Clone, Copy, Debug)]

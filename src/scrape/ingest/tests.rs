@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Ingest, Report, Rules};
 use crate::model::{Labels, MetricType, is_stale_marker};
-use crate::scrape::ScrapeError;
+use crate::scrape::{Relabelling, ScrapeError};
 
 fn rules() -> Rules {
     Rules {
@@ -15,6 +15,7 @@ fn rules() -> Rules {
         normalize_le: true,
         sample_limit: None,
         synthetic_series: false,
+        relabelling: Relabelling::default(),
     }
 }
 

@@ -30,7 +30,7 @@ struct Job {
     steps: Vec<Step>,
     /// What differs from our defaults.
     settings: Vec<(&'static str, &'static str)>,
-    /// The same in a scrape_config.
+    /// The same in a scrape_config; a list is that of `metric_relabel_configs`.
     config: &'static str,
 }
 
@@ -63,6 +63,10 @@ fn jobs(start: i64) -> Vec<Job> {
         with("samplelimit", scripts::limits(), ("SCRAPE_SAMPLE_LIMIT", "3"), "sample_limit: 3"),
         with("bodylimit", scripts::limits(), ("SCRAPE_BODY_SIZE_LIMIT", "200"), "body_size_limit: 200B"),
     ];
+    let rules =
+        |name: &str, steps, rules: &'static str| with(name, steps, ("METRIC_RELABEL_CONFIGS", rules), rules);
+    jobs.push(rules("relabelled", scripts::relabelled(), scripts::RULES));
+    jobs.push(rules("relabelledcaptures", scripts::captures(), scripts::RULES_FOR_CAPTURES));
     let generated = generated::targets(SEQUENCES, SCRAPES, start);
     jobs.extend(generated.into_iter().enumerate().map(|(n, steps)| job(&format!("generated{n}"), steps)));
     jobs
@@ -197,7 +201,9 @@ fn prometheus_yml(jobs: &[Job], targets: &Targets) -> String {
         config += &format!(
             "- job_name: {name}\n  metrics_path: {path}\n  static_configs:\n  - targets: ['{address}']\n    labels: {{instance: host-{name}}}\n"
         );
-        if !extra.is_empty() {
+        if extra.starts_with('[') {
+            config += &format!("  metric_relabel_configs: {extra}\n");
+        } else if !extra.is_empty() {
             config += &format!("  {extra}\n");
         }
     }

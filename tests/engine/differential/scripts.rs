@@ -282,3 +282,52 @@ pub(super) fn limits() -> Vec<Step> {
         many(2),
     ]
 }
+
+/// Every action, each on series of its own.
+pub(super) const RULES: &str = r#"[
+    {source_labels: [__name__, a], regex: 'dropped;x', action: drop},
+    {source_labels: [kept], regex: 'no', action: drop},
+    {source_labels: [__name__, a], separator: '@', regex: 'replaced@(.)(.*)', target_label: 'made_$1', replacement: '${2}!'},
+    {source_labels: [__name__], regex: 'old_(.+)', target_label: __name__, replacement: 'new_$1'},
+    {source_labels: [a], target_label: hash, modulus: 7, action: hashmod},
+    {source_labels: [a], target_label: upper, action: uppercase},
+    {source_labels: [upper], target_label: lower, action: lowercase},
+    {source_labels: [a], target_label: same, action: dropequal},
+    {regex: 'copy_(.+)', action: labelmap},
+    {regex: 'copy_.+|gone|upper', action: labeldrop},
+    {source_labels: [exported_job], regex: '(.+)', target_label: was},
+    {source_labels: [nameless], regex: '.+', target_label: __name__, replacement: ''}
+  ]"#;
+
+/// Bodies for [`RULES`]: what is dropped comes and goes, two lines become one series, one loses its name.
+pub(super) fn relabelled() -> Vec<Step> {
+    let body = "dropped{a=\"x\"} 1\ndropped{a=\"y\"} 2\nkept{kept=\"no\"} 3\nreplaced{a=\"xyz\"} 4\nreplaced{a=\"\"} 5\n\
+                old_name 6\nold_ 7\nnew_name{b=\"1\"} 8\nm{a=\"\u{e9}\u{df}A\"} 9\nm{a=\"q\",same=\"q\"} 10\n\
+                m{copy_c=\"1\",copy_d=\"2\",gone=\"3\"} 11\nm{job=\"mine\"} 12\nm{copy_job=\"mapped\"} 13\n";
+    let twice = "old_name 1\nnew_name 2\nm{gone=\"1\"} 3\nm{gone=\"2\"} 4\n";
+    vec![
+        Step::text(body),
+        Step::text(body),
+        Step::text(twice),
+        Step::text("new_name 1\nold_name 2\nm{gone=\"2\"} 3\n"),
+        Step::text("dropped{a=\"x\"} 1\n"),
+        Step::text(body),
+        Step::text("m 1\nm{nameless=\"1\"} 2\n"),
+        Step::text(body),
+        Step::Status(500),
+        Step::text(twice),
+        Step::text("m 1\nbroken\n"),
+        Step::text(body),
+        Step::text(""),
+        Step::text(body),
+    ]
+}
+
+/// What an operator would drop and rewrite of an engine.
+pub(super) const RULES_FOR_CAPTURES: &str = r#"[
+    {source_labels: [__name__], regex: '(go|promhttp|etcd|grpc)_.*', action: drop},
+    {source_labels: [__name__, le], regex: '.*_bucket;0\.0.*', action: drop},
+    {source_labels: [version], regex: '([0-9]+)\..*', target_label: major},
+    {regex: 'commit|kernel', action: labeldrop},
+    {source_labels: [state], target_label: state, action: uppercase}
+  ]"#;
