@@ -155,6 +155,16 @@ async fn rw_4_10_a_missing_unparsable_or_unknown_content_type_needs_the_fallback
         "; version=0.0.4",
         "text/plain, text/plain",
         "nonsense",
+        // Prometheus reads the whole header, though it uses the media type alone.
+        "text/plain; version",
+        "text/plain; =0.0.4",
+        "text/plain; version=",
+        "text/plain; version=0.0.4 charset=utf-8",
+        "text/plain; version=0.0.4, text/html",
+        "text/plain;; version=0.0.4",
+        "text/plain; charset=\"utf-8",
+        "text/plain; version=0.0.4; version=1.0.0",
+        "application/openmetrics-text; version",
     ];
     doubtful.extend(types.map(|text| (text, typed(text))));
     for (name, answer) in doubtful {
@@ -194,6 +204,8 @@ async fn rw_4_11_text_plain_is_read_whatever_its_version_says() {
         "Text/Plain; Charset=\"utf-8\"",
         " text/plain ; version=0.0.4 ;",
         "text/plain;",
+        "text/plain; version=\"a;b \\\" c\"; empty=\"\"",
+        "text/plain; version=0.0.4; Version=0.0.4",
     ] {
         assert_eq!(fetch_answer(&config, typed(content_type)).await.unwrap(), BODY, "{content_type}");
     }
