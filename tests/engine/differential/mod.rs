@@ -7,6 +7,7 @@
 mod generated;
 mod history;
 mod known;
+mod nasty;
 mod scripts;
 mod target;
 
@@ -63,6 +64,14 @@ fn jobs(start: i64) -> Vec<Job> {
         with("samplelimit", scripts::limits(), ("SCRAPE_SAMPLE_LIMIT", "3"), "sample_limit: 3"),
         with("bodylimit", scripts::limits(), ("SCRAPE_BODY_SIZE_LIMIT", "200"), "body_size_limit: 200B"),
     ];
+    let nasty = [
+        ("nastybytes", nasty::bytes()),
+        ("nastyencodings", nasty::encodings()),
+        ("nastytokens", nasty::tokens()),
+        ("nastycomments", nasty::comments()),
+        ("nastymeetings", nasty::meetings(start)),
+    ];
+    jobs.extend(nasty.map(|(name, steps)| job(name, steps)));
     let generated = generated::targets(SEQUENCES, SCRAPES, start);
     jobs.extend(generated.into_iter().enumerate().map(|(n, steps)| job(&format!("generated{n}"), steps)));
     jobs
