@@ -131,3 +131,16 @@ fn rw_4_15_several_timestamps_of_one_series_pass_in_rising_order_and_the_rest_is
     let first = report.first_discarded.expect("the log is told of the first one");
     assert!(first.0.starts_with("a{") && first.1.contains("not newer"), "{first:?}");
 }
+
+#[test]
+fn rw_4_15_a_sample_more_than_an_hour_behind_the_scrape_is_dropped_and_the_scrape_stays_good() {
+    const HOUR: i64 = 3_600_000;
+    let mut target = Target::new(rules());
+    let body = format!("a 1 {HOUR}\nb 2 {}\nc 3 0\nd 4\n", HOUR - 1);
+    let (samples, report) = target.scrape(2 * HOUR, &body);
+    assert_eq!(samples, [format!("a 1@{HOUR}"), format!("d 4@{}", 2 * HOUR)]);
+    assert!(report.failure.is_none());
+    assert_eq!((report.discarded.total(), report.added), (2, 2));
+    let (_, report) = target.scrape(2 * HOUR + 1, &format!("a 1 {HOUR}\nd 4\n"));
+    assert!(report.first_discarded.is_none(), "a target may repeat its newest sample for ever");
+}
