@@ -295,5 +295,6 @@ fn count_samples(counters: &mut Snapshot, discarded: &scrape::Discarded, markers
     counters.discarded_duplicate += discarded.duplicate;
     counters.discarded_out_of_order += discarded.out_of_order;
     counters.discarded_too_far_ahead += discarded.too_far_ahead;
+    counters.discarded_too_old += discarded.too_old;
     counters.markers += markers;
 }

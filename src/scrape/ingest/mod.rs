@@ -14,7 +14,7 @@ use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
 use crate::exposition::{Entry, Parser, Series as ExposedSeries};
 use crate::model::{Description, Labels, MetricType, STALE_MARKER_BITS, SampleRef, stale_marker};
-use discard::{Discard, MAX_AHEAD_MS};
+use discard::{Discard, MAX_AHEAD_MS, MAX_BEHIND_MS};
 
 /// The rules by which a body is read.
 #[derive(Clone, Debug)]
@@ -265,6 +265,10 @@ impl Ingest {
         if at <= series.last_timestamp {
             let repeated = at == series.last_timestamp && value.to_bits() == series.last_value;
             return Err(if repeated { Discard::Repeated } else { Discard::OutOfOrder });
+        }
+        // Last of all: what a target repeats for hours was handed on when it was new, and is not worth a word.
+        if at < timestamp.saturating_sub(MAX_BEHIND_MS) {
+            return Err(Discard::TooOld);
         }
         (series.touched, series.touched_timestamp) = (scrape, at);
         self.samples.push(SampleRef { slot, generation: series.generation, value, timestamp: at });

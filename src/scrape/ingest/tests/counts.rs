@@ -140,7 +140,7 @@ fn rw_4_15_a_sample_more_than_an_hour_behind_the_scrape_is_dropped_and_the_scrap
     let (samples, report) = target.scrape(2 * HOUR, &body);
     assert_eq!(samples, [format!("a 1@{HOUR}"), format!("d 4@{}", 2 * HOUR)]);
     assert!(report.failure.is_none());
-    assert_eq!((report.discarded.total(), report.added), (2, 2));
+    assert_eq!((report.discarded.too_old, report.discarded.total(), report.added), (2, 2, 2));
     let (_, report) = target.scrape(2 * HOUR + 1, &format!("a 1 {HOUR}\nd 4\n"));
     assert!(report.first_discarded.is_none(), "a target may repeat its newest sample for ever");
 }
