@@ -123,7 +123,8 @@ impl SelfMetrics {
             )
             .sample(&[("cause", "duplicate")], collector.discarded_duplicate)
             .sample(&[("cause", "out_of_order")], collector.discarded_out_of_order)
-            .sample(&[("cause", "too_far_ahead")], collector.discarded_too_far_ahead);
+            .sample(&[("cause", "too_far_ahead")], collector.discarded_too_far_ahead)
+            .sample(&[("cause", "too_old")], collector.discarded_too_old);
     }
 
     fn write_ledger(&self, exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_>], stats: &Stats) {

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub discarded_out_of_order: u64,
     /// ... because their timestamp was more than ten minutes ahead.
     pub discarded_too_far_ahead: u64,
+    /// ... because their timestamp was more than an hour behind.
+    pub discarded_too_old: u64,
     /// Samples that filters or rules left out.
     pub filtered: u64,
     /// Staleness markers queued.
@@ -39,7 +41,10 @@ impl Snapshot {
     /// `discarded` in the ledger.
     #[must_use]
     pub fn discarded(&self) -> u64 {
-        self.discarded_duplicate + self.discarded_out_of_order + self.discarded_too_far_ahead
+        self.discarded_duplicate
+            + self.discarded_out_of_order
+            + self.discarded_too_far_ahead
+            + self.discarded_too_old
     }
 }
 

@@ -385,5 +385,6 @@ fn count_samples(counters: &mut Snapshot, report: &Report) {
     counters.discarded_out_of_order += discarded.out_of_order;
     counters.discarded_too_far_ahead += discarded.too_far_ahead;
     counters.filtered += filtered;
+    counters.discarded_too_old += discarded.too_old;
     counters.markers += markers;
 }

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_escapes_of_label_values_and_the_rest_verbatim_4_20() {
+    fn rw_4_20_three_escapes_of_label_values_and_the_rest_verbatim() {
         let cases = [
             ("", ""),
             ("plain", "plain"),
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_help_text_keeps_an_escaped_quote_4_20() {
+    fn rw_4_20_a_help_text_keeps_an_escaped_quote() {
         assert_eq!(unescape_help(r#"a \"b\" \\ \n c"#), "a \\\"b\\\" \\ \n c");
     }
 

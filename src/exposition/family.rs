@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_suffix_must_fit_the_type_4_30() {
+    fn rw_4_30_the_suffix_must_fit_the_type() {
         let cases = [
             ("x", "x", MetricType::Gauge, true),
             ("x_total", "x_total", MetricType::Counter, true),

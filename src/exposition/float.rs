@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_accepted_as_go_accepts_them_4_17() {
+    fn rw_4_17_values_are_accepted_as_go_accepts_them() {
         let accepted = [
             ("0", 0.0),
             ("00", 0.0),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_refused_as_prometheus_refuses_them_4_17() {
+    fn rw_4_17_values_are_refused_as_prometheus_refuses_them() {
         for text in [
             "", "+", "-", ".", "e5", "1e", "1e+", "true", "1_0", "0x1p-3", "0x1P-3", "0x10", "1p3", "+nan",
             "-NaN", "infi", "nana", "1e999", "-1e999", "1.2.3", "--1", "1,5", "1\r", "٣",
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn every_nan_is_the_normal_nan_4_17() {
+    fn rw_4_17_every_nan_is_the_normal_nan() {
         for text in ["NaN", "nan", "NAN", "nAn"] {
             assert_eq!(parse_value(text.as_bytes()).map(f64::to_bits), Some(NORMAL_NAN_BITS), "{text}");
         }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn le_is_spelled_as_prometheus_3_spells_it_4_19() {
+    fn rw_4_19_le_is_spelled_as_prometheus_3_spells_it() {
         let cases = [
             ("1", "1.0"),
             ("-1", "-1.0"),

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use hyperlocal::UnixConnector;
 use reqwest::Certificate;
 
+use super::content_type::Format;
 use super::error::ScrapeError;
 use super::{Address, Config};
 
@@ -190,27 +191,6 @@ impl TargetClient {
     }
 }
 
-/// What a Content-Type says; the version behind the media type is not looked at (remote-write 4.11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Text,
-    /// A format of Prometheus that we did not ask for and do not read.
-    Other,
-    /// Missing, or nothing that Prometheus knows.
-    Unknown,
-}
-
-impl Format {
-    fn of(content_type: &str) -> Self {
-        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match media_type.as_str() {
-            "text/plain" => Self::Text,
-            "application/openmetrics-text" | "application/vnd.google.protobuf" => Self::Other,
-            _ => Self::Unknown,
-        }
-    }
-}
-
 /// With the bundled roots alone: the platform's verifier refuses to build where there are no certificates, and a plugin's root file system has none.
 fn http_client() -> reqwest::Result<reqwest::Client> {
     let roots: Result<Vec<_>, _> =
@@ -269,15 +249,6 @@ fn public(url: &reqwest::Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rw_4_11_the_media_type_alone_chooses_the_parser() {
-        assert_eq!(Format::of("text/plain; version=0.0.4; charset=utf-8"), Format::Text);
-        assert_eq!(Format::of("TEXT/plain;version=9"), Format::Text);
-        assert_eq!(Format::of("application/openmetrics-text; version=1.0.0"), Format::Other);
-        assert_eq!(Format::of("text/html"), Format::Unknown);
-        assert_eq!(Format::of(""), Format::Unknown);
-    }
 
     #[test]
     fn credentials_and_query_of_a_url_are_not_shown() {

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_stand_on_a_grid_whose_phase_depends_on_the_target_alone() {
+    fn rw_4_14_ticks_stand_on_a_grid_whose_phase_depends_on_the_target_alone() {
         let ours = schedule("a");
         let first = ours.next_after(1_700_000_000_123);
         assert_eq!(ours.next_after(first), first + 15_000);

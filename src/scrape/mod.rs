@@ -5,6 +5,7 @@
 mod cache;
 mod client;
 mod clock;
+mod content_type;
 mod error;
 mod families;
 mod identity;

@@ -1,19 +1,27 @@
 //! Bad input: `up` is 0, the reason is clear, nothing of the scrape is kept, and the next good scrape works.
 
+use docker_remote_write::scrape::Config;
+
 use super::{Bench, Then, ok, serve, ups};
 
 /// Scrapes a good target, then one that answers `bad`; returns what the collector says is wrong.
 async fn failure_of(bad: Vec<u8>, then: Then) -> String {
+    failure_with(|_| (), Some((bad, then))).await
+}
+
+/// The same with other settings; without an answer nobody listens.
+async fn failure_with(settings: impl FnOnce(&mut Config), bad: Option<(Vec<u8>, Then)>) -> String {
     let mut bench = Bench::new();
     let good = serve(&bench.socket(), ok("a 1\nb 2\n"), Then::Close);
-    let config = bench.config();
+    let mut config = bench.config();
+    settings(&mut config.scrape);
     bench.collect(&config);
     bench.control.start();
     bench.until("a good scrape", |seen| ups(seen, 1.0) > 0).await;
 
     good.abort();
     std::fs::remove_file(bench.socket()).unwrap();
-    let bad = serve(&bench.socket(), bad, then);
+    let bad = bad.map(|(answer, then)| serve(&bench.socket(), answer, then));
     let failed = bench.until("two failed scrapes", |seen| ups(seen, 0.0) > 1).await;
     let markers = failed.iter().filter(|sample| sample.is_marker());
     let marked: Vec<_> = markers.map(|sample| sample.name().to_owned()).collect();
@@ -25,8 +33,10 @@ async fn failure_of(bad: Vec<u8>, then: Then) -> String {
     );
     let reason = bench.metrics.snapshot().last_failure.unwrap();
 
-    bad.abort();
-    std::fs::remove_file(bench.socket()).unwrap();
+    if let Some(bad) = bad {
+        bad.abort();
+        std::fs::remove_file(bench.socket()).unwrap();
+    }
     let good_again = serve(&bench.socket(), ok("a 1\nb 2\n"), Then::Close);
     let goods = ups(&failed, 1.0);
     bench.until("the next good scrape", |seen| ups(seen, 1.0) > goods).await;
@@ -37,7 +47,7 @@ async fn failure_of(bad: Vec<u8>, then: Then) -> String {
 }
 
 #[tokio::test]
-async fn one_bad_line_names_its_place() {
+async fn rw_3_02_one_bad_line_names_its_place() {
     let reason = failure_of(ok("a 1\nb 2\nc d\n"), Then::Close).await;
     assert!(reason.starts_with("exposition line 3, column 3: "), "{reason}");
 }
@@ -66,7 +76,7 @@ async fn an_endless_body_ends_at_the_limit() {
 }
 
 #[tokio::test]
-async fn a_truncated_body_is_no_body() {
+async fn rw_3_02_a_truncated_body_is_no_body() {
     let mut answer = ok("a 1\nb 2\n");
     answer.truncate(answer.len() - 4);
     let reason = failure_of(answer, Then::Close).await;
@@ -74,7 +84,7 @@ async fn a_truncated_body_is_no_body() {
 }
 
 #[tokio::test]
-async fn a_target_that_hangs_names_the_timeout() {
+async fn rw_3_02_a_target_that_hangs_names_the_timeout() {
     let reason = failure_of(b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Silence).await;
     assert!(reason.ends_with("no complete answer within 500ms"), "{reason}");
 }
@@ -93,6 +103,26 @@ async fn rw_4_10_a_format_that_we_do_not_read_is_named() {
     let answer = answer.replace("text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0");
     let reason = failure_of(answer.into_bytes(), Then::Close).await;
     assert!(reason.contains("application/openmetrics-text"), "{reason}");
+}
+
+#[tokio::test]
+async fn rw_3_02_a_target_that_is_gone_names_path_and_errno() {
+    let reason = failure_with(|_| (), None).await;
+    assert!(reason.ends_with("metrics.sock: No such file or directory (os error 2)"), "{reason}");
+}
+
+#[tokio::test]
+async fn rw_3_02_without_the_fallback_a_missing_content_type_names_the_setting() {
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\na 1\n".to_vec();
+    let reason = failure_with(|config| config.fallback_to_text = false, Some((answer, Then::Close))).await;
+    assert!(reason.contains("SCRAPE_FALLBACK_PROTOCOL"), "{reason}");
+}
+
+#[tokio::test]
+async fn rw_3_02_more_samples_than_the_limit_name_the_setting() {
+    let answer = Some((ok("a 1\nb 2\nc 3\n"), Then::Close));
+    let reason = failure_with(|config| config.sample_limit = Some(2), answer).await;
+    assert_eq!(reason, "3 samples, more than the 2 of SCRAPE_SAMPLE_LIMIT");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Start and Stop, scrapes of a socket, and what bad targets come to: the collector with a queue in memory, read back record by record.
 
 mod bad_targets;
+mod fetching;
 mod naming;
 mod start_stop;
 

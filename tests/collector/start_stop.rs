@@ -134,6 +134,17 @@ async fn rw_3_06_a_shutdown_in_the_middle_of_a_scrape_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn rw_3_06_a_shutdown_between_two_scrapes_ends_no_series() {
+    let mut bench = running(|_| ()).await;
+    bench.until("two scrapes", |seen| ups(seen, 1.0) > 1).await;
+    bench.cancel.cancel();
+    bench.collecting.take().unwrap().await.unwrap();
+    let samples = bench.until("everything", |_| true).await;
+    assert!(markers(&samples).is_empty(), "{samples:?}");
+    assert_eq!(ups(&samples, 0.0), 0);
+}
+
+#[tokio::test]
 async fn every_one_of_several_stops_is_answered() {
     let mut bench = Bench::new();
     // The last scrape takes its 400 ms, so the second stop comes while the first is being carried out.

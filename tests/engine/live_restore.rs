@@ -11,6 +11,12 @@ const HEAL_LIMIT_MS: i64 = 2 * 1000 + 2000;
 /// As long as the pause that the first exit demands, so that the second one may follow at once.
 const DOWN: Duration = Duration::from_secs(62);
 
+/// What a process says before it ends for a dead socket.
+const ENDING: &str = "ending, so that dockerd starts a new process";
+
+/// Where it notes that it does, in QUEUE_DIR.
+const NOTE: &str = "state/stale-socket-exit";
+
 /// USER_HZ of /proc.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -22,6 +28,62 @@ fn docker_page_manifest_to_prometheus() {
 #[test]
 fn data_manifest_to_victoria_metrics() {
     a_restarted_daemon_is_scraped_again_by_a_new_process(Manifest::Data, Kind::VictoriaMetrics);
+}
+
+#[test]
+fn a_socket_that_dies_within_a_minute_of_the_last_exit_is_waited_for() {
+    let receiver = Receiver::start(Kind::Prometheus);
+    let mut engine = Engine::start_with_live_restore();
+    let plugin = Plugin::create(&engine, Manifest::DockerPage);
+    plugin.set(&engine, &[("REMOTE_WRITE_URL", &receiver.push_url()), ("SCRAPE_INTERVAL", "1s")]);
+    plugin.enable(&engine);
+    eventually("six scrapes", PATIENCE, || (good_scrapes(&receiver, 0) >= 6).then_some(()));
+    let first = plugin.pid(&engine).expect("the plugin runs");
+    engine.stop_dockerd();
+    let manifest = Manifest::DockerPage;
+    let second = await_new_process(&plugin, &mut engine, &receiver, first, "SIGTERM", manifest);
+    let note = plugin.queue_dir(&engine).join(NOTE);
+    let noted = fs::read_to_string(&note).expect("the exit is noted");
+    let exited_at: i64 = noted.split(' ').next().and_then(|ms| ms.parse().ok()).expect("the note has a time");
+    let exits = exits(&plugin, &engine);
+
+    // The fresh process has scraped, is older than 5 s, is told to start, and its socket is as dead as that of the first one: all but the note is the same.
+    engine.stop_dockerd();
+    engine.start_dockerd();
+    let back_at = now_ms();
+    eventually("it to say why it stays", PATIENCE, || {
+        plugin.log(&engine).contains("it is not long enough ago that it ended for this reason").then_some(())
+    });
+    let refused = "docker_remote_write_metrics_socket_stale";
+    eventually("its own series to say so", PATIENCE, || {
+        receiver.stored_one(refused).last().filter(|(at, stale)| *at > back_at && *stale > 0.5).map(|_| ())
+    });
+    // Past the next look at the socket, 10 s later.
+    eventually("a dozen failed scrapes", PATIENCE, || {
+        (scrapes(&receiver, back_at).iter().filter(|(_, up)| *up < 0.5).count() >= 12).then_some(())
+    });
+    let waited = now_ms() - exited_at;
+    assert!(waited < 60_000, "the minute was over after {waited} ms: nothing was guarded");
+    assert_eq!(plugin.pid(&engine), Some(second), "a second exit within a minute of the first");
+    assert_eq!(self::exits(&plugin, &engine), exits);
+    assert_eq!(fs::read_to_string(&note).expect("the note stays"), noted);
+    assert!(plugin.is_enabled(&engine));
+    figure(&format!(
+        "a socket that died again {} ms after the last exit: no exit until {waited} ms",
+        back_at - exited_at
+    ));
+
+    // What the log advises.
+    plugin.disable(&engine);
+    plugin.enable(&engine);
+    let again_at = now_ms();
+    eventually("a good scrape", PATIENCE, || (good_scrapes(&receiver, again_at) >= 1).then_some(()));
+    plugin.disable(&engine);
+}
+
+/// How often the plugin has said that it ends.
+fn exits(plugin: &Plugin, engine: &Engine) -> usize {
+    plugin.log(engine).matches(ENDING).count()
 }
 
 fn a_restarted_daemon_is_scraped_again_by_a_new_process(manifest: Manifest, kind: Kind) {
@@ -58,7 +120,7 @@ fn a_restarted_daemon_is_scraped_again_by_a_new_process(manifest: Manifest, kind
     let failures = said.iter().filter(|line| line.contains("scrape failed")).count();
     assert!((1..=3).contains(&failures), "one line for each kind of failure: {said:#?}");
     assert!(said.len() < 40, "{said:#?}");
-    let note = plugin.queue_dir(&engine).join("state/stale-socket-exit");
+    let note = plugin.queue_dir(&engine).join(NOTE);
     let note = fs::read_to_string(note).expect("the exit is noted");
     assert!(note.ends_with(" 120\n"), "the second exit demands twice the pause of the first: {note}");
     plugin.disable(&engine);
@@ -85,7 +147,7 @@ fn await_new_process(
     ));
     assert!(took <= HEAL_LIMIT_MS, "{took} ms");
     assert!(plugin.is_enabled(engine));
-    assert!(plugin.log(engine).contains("ending, so that dockerd starts a new process"));
+    assert!(plugin.log(engine).contains(ENDING));
     let after = plugin.pid(engine).expect("the plugin runs");
     assert_ne!(after, before);
     let already = good_scrapes(receiver, back_at);

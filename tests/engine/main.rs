@@ -15,6 +15,9 @@ mod restart;
 /// The daemon restarts under live-restore: the process outlives it, its metrics socket does not.
 mod live_restore;
 
+/// Under live-restore nobody reads the plugin's stdout while the daemon is down.
+mod unread_stdout;
+
 /// A setting that nobody can use.
 mod bad_setting;
 

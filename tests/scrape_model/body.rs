@@ -230,7 +230,7 @@ fn sample() -> impl Strategy<Value = Sample> {
     let timestamp = prop_oneof![
         6 => Just(None),
         2 => (-3..30_i32).prop_map(Some),
-        1 => select(vec![-50_000, 599_990, 600_000, 600_020]).prop_map(Some),
+        1 => select(vec![-3_600_020, -3_600_000, -50_000, 599_990, 600_000, 600_020]).prop_map(Some),
     ];
     let spelling =
         prop_oneof![6 => Just(Spelling::Plain), 1 => Just(Spelling::Spread), 1 => Just(Spelling::Quoted)];

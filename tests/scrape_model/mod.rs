@@ -84,6 +84,7 @@ impl Program {
             duplicate: report.discarded.duplicate,
             out_of_order: report.discarded.out_of_order,
             too_far_ahead: report.discarded.too_far_ahead,
+            too_old: report.discarded.too_old,
         }
     }
 
@@ -218,7 +219,7 @@ fn tell(setup: &Setup, limits: Limits, mut lines: Vec<body::Line>, steps: &[Step
         };
         assert_eq!(program.outcome(&report, &expected), expected, "step {round}: {step:?} of {lines:#?}");
         assert_eq!(program.arrived(&expected), expected.samples, "step {round}, as it arrives");
-        let lost = expected.out_of_order + expected.too_far_ahead;
+        let lost = expected.out_of_order + expected.too_far_ahead + expected.too_old;
         assert!(lost == 0 || report.first_discarded.is_some(), "step {round}: discarded without a word");
     }
 }

@@ -44,6 +44,7 @@ pub(super) struct Outcome {
     pub(super) duplicate: u64,
     pub(super) out_of_order: u64,
     pub(super) too_far_ahead: u64,
+    pub(super) too_old: u64,
 }
 
 #[derive(Debug)]
@@ -80,6 +81,7 @@ enum Verdict {
     Repeated,
     OutOfOrder,
     TooFarAhead,
+    TooOld,
 }
 
 impl Model {
@@ -157,7 +159,8 @@ impl Model {
         draft.samples.clear();
         draft.tracked.clear();
         let outcome = &mut draft.outcome;
-        (outcome.duplicate, outcome.out_of_order, outcome.too_far_ahead) = (0, 0, 0);
+        (outcome.duplicate, outcome.out_of_order) = (0, 0);
+        (outcome.too_far_ahead, outcome.too_old) = (0, 0);
     }
 
     fn finish(&mut self, mut draft: Draft, at: i64) -> Outcome {
@@ -168,6 +171,7 @@ impl Model {
                 Verdict::Duplicate | Verdict::Repeated => draft.outcome.duplicate += 1,
                 Verdict::OutOfOrder => draft.outcome.out_of_order += 1,
                 Verdict::TooFarAhead => draft.outcome.too_far_ahead += 1,
+                Verdict::TooOld => draft.outcome.too_old += 1,
             }
         }
         self.commit(draft, at)
@@ -265,6 +269,7 @@ impl Model {
             Verdict::Repeated => draft.outcome.duplicate += 1,
             Verdict::OutOfOrder => draft.outcome.out_of_order += 1,
             Verdict::TooFarAhead => draft.outcome.too_far_ahead += 1,
+            Verdict::TooOld => draft.outcome.too_old += 1,
         }
     }
 
@@ -278,6 +283,7 @@ impl Model {
         match self.newest.get(labels) {
             Some((newest, value)) if timestamp == *newest && bits == Some(*value) => Verdict::Repeated,
             Some((newest, _)) if timestamp <= *newest => Verdict::OutOfOrder,
+            Some(_) | None if timestamp < at - 3_600_000 => Verdict::TooOld,
             Some(_) | None => Verdict::Stored,
         }
     }

@@ -6,6 +6,8 @@ mod captures;
 mod divergences;
 /// Generated input: prometheus-parse as the oracle where it is right, arbitrary and truncated bytes, guesses.
 mod generated;
+/// The rules by number.
+mod rules;
 /// Prometheus' own parse cases, re-expressed: what is accepted, what is refused, and where.
 mod vectors;
 

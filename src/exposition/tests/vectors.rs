@@ -89,7 +89,7 @@ fn a_whole_exposition_gives_its_entries_in_order() {
 }
 
 #[test]
-fn quoted_names_may_be_any_text_4_23() {
+fn rw_4_23_quoted_names_may_be_any_text() {
     let cases: [(&str, &[(&str, &str)]); 8] = [
         ("{\"a.b\"} 1", &[(METRIC_NAME, "a.b")]),
         ("{\"a.b\",} 1", &[(METRIC_NAME, "a.b")]),
@@ -112,7 +112,7 @@ fn quoted_names_may_be_any_text_4_23() {
 }
 
 #[test]
-fn blanks_around_tokens_are_no_part_of_them_4_21() {
+fn rw_4_21_blanks_around_tokens_are_no_part_of_them() {
     let labels: &[(&str, &str)] = &[(METRIC_NAME, "m"), ("a", "1")];
     for body in ["m{a=\"1\"}1", " \tm{a=\"1\"} 1 \t", "m{a=\"1\"}\t1\t\n", "\n\nm{a=\"1\"} 1\n\n"] {
         assert_eq!(accept(body), [sample("m{a=\"1\"}", 1.0, None, labels)], "{body:?}");
@@ -170,7 +170,7 @@ fn zero_bytes_as_in_prometheus() {
 }
 
 #[test]
-fn the_first_thing_wrong_is_named_with_its_place_4_16() {
+fn rw_4_16_the_first_thing_wrong_is_named_with_its_place() {
     let cases = [
         ("a", Reason::ExpectedValue, 2),
         ("a\n", Reason::ExpectedValue, 2),
@@ -231,7 +231,7 @@ fn the_first_thing_wrong_is_named_with_its_place_4_16() {
 }
 
 #[test]
-fn a_name_that_comes_twice_fails_the_scrape_4_16() {
+fn rw_4_16_a_name_that_comes_twice_fails_the_scrape() {
     let cases = [
         ("a{b=\"1\",c=\"2\",b=\"3\"} 1", "b", 15),
         ("a{b=\"1\",\"b\"=\"1\"} 1", "b", 9),
@@ -252,7 +252,7 @@ fn a_name_that_comes_twice_fails_the_scrape_4_16() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_fail_the_scrape_4_20() {
+fn rw_4_20_bytes_that_are_not_utf8_fail_the_scrape() {
     let cases: [(&[u8], u32); 4] = [
         (b"a{b=\"x\xff\"} 1", 7),
         (b"{\"a\xff\"} 1", 4),
@@ -268,7 +268,7 @@ fn bytes_that_are_not_utf8_fail_the_scrape_4_20() {
 }
 
 #[test]
-fn the_type_in_force_decides_the_spelling_of_bounds_4_19() {
+fn rw_4_19_the_type_in_force_decides_the_spelling_of_bounds() {
     let body = "m{le=\"1\",quantile=\"1\"} 1\n";
     let cases = [
         ("", "1", "1"),
@@ -289,7 +289,7 @@ fn the_type_in_force_decides_the_spelling_of_bounds_4_19() {
 }
 
 #[test]
-fn an_empty_value_is_exposed_but_is_no_label_4_06() {
+fn rw_4_06_an_empty_value_is_exposed_but_is_no_label() {
     let mut parser = Parser::new(b"m{job=\"\",a=\"1\"} 1");
     let Some(Ok(Entry::Series(series))) = parser.next() else { panic!("no series") };
     let exposed = series.exposed().unwrap();

@@ -1,6 +1,10 @@
 //! One scrape's body to samples: rollback, staleness, synthetic series. Pure; the timer and the socket are elsewhere.
 
+mod discard;
+
 use std::time::Instant;
+
+pub use discard::Discarded;
 
 use super::cache::{Line, LineCache, Spelling};
 use super::error::ScrapeError;
@@ -11,10 +15,7 @@ use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
 use crate::exposition::{Entry, Parser, Series as ExposedSeries};
 use crate::model::{Description, Labels, MetricType, STALE_MARKER_BITS, SampleRef, stale_marker};
-
-/// Samples further ahead of the scrape than this are dropped (remote-write 4.15), ms: a Prometheus 2.42 head that took one would refuse
-/// everything after it.
-const MAX_AHEAD_MS: i64 = 10 * 60 * 1_000;
+use discard::{Discard, MAX_AHEAD_MS, MAX_BEHIND_MS};
 
 /// The rules by which a body is read.
 #[derive(Clone, Debug)]
@@ -35,25 +36,6 @@ pub struct Rules {
     pub synthetic_series: bool,
     /// `METRICS_*`, `METRIC_RELABEL_CONFIGS`: not for synthetic series.
     pub relabelling: Relabelling,
-}
-
-/// Samples that were exposed but not handed on, by cause: `discarded` in the ledger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Discarded {
-    /// A series twice in one scrape: the first sample stands.
-    pub duplicate: u64,
-    /// Not newer than the last sample of its series.
-    pub out_of_order: u64,
-    /// More than ten minutes ahead.
-    pub too_far_ahead: u64,
-}
-
-impl Discarded {
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.duplicate + self.out_of_order + self.too_far_ahead
-    }
 }
 
 /// What one scrape came to.
@@ -302,29 +284,19 @@ impl Ingest {
             let repeated = at == series.last_timestamp && value.to_bits() == series.last_value;
             return Err(if repeated { Discard::Repeated } else { Discard::OutOfOrder });
         }
+        // Last of all: what a target repeats for hours was handed on when it was new, and is not worth a word.
+        if at < timestamp.saturating_sub(MAX_BEHIND_MS) {
+            return Err(Discard::TooOld);
+        }
         (series.touched, series.touched_timestamp) = (scrape, at);
         self.samples.push(SampleRef { slot, generation: series.generation, value, timestamp: at });
         Ok(())
     }
 
     fn count_discarded(&self, slot: u32, cause: Discard, report: &mut Report) {
-        let (counter, reason) = match cause {
-            Discard::Duplicate => (&mut report.discarded.duplicate, "the series stands twice in the scrape"),
-            // The target repeats its newest timestamped sample: nothing is lost, so nothing is said.
-            Discard::Repeated => {
-                report.discarded.duplicate += 1;
-                return;
-            }
-            Discard::OutOfOrder => {
-                (&mut report.discarded.out_of_order, "the sample is not newer than the series' last")
-            }
-            Discard::TooFarAhead => {
-                (&mut report.discarded.too_far_ahead, "the timestamp is more than ten minutes ahead")
-            }
-        };
-        *counter += 1;
+        let reason = report.discarded.count(cause);
         if report.first_discarded.is_none() {
-            report.first_discarded = Some((self.series.labels(slot).to_string(), reason));
+            report.first_discarded = reason.map(|reason| (self.series.labels(slot).to_string(), reason));
         }
     }
 
@@ -420,15 +392,6 @@ enum Vanished {
     /// Those that this scrape has not.
     Missing,
     All,
-}
-
-/// Why a sample is not handed on.
-#[derive(Clone, Copy, Debug)]
-enum Discard {
-    Duplicate,
-    Repeated,
-    OutOfOrder,
-    TooFarAhead,
 }
 
 #[cfg(test)]

@@ -1,5 +1,12 @@
 //! What one scrape after the other comes to; IDs are those of the remote-write facts that Prometheus's behaviour was written down in.
 
+/// Counts, and the order of samples and markers.
+mod counts;
+/// Scrapes that fail.
+mod failures;
+/// Labels, values, metadata.
+mod series;
+
 use std::time::Instant;
 
 use super::{Ingest, Report, Rules};

@@ -7,6 +7,7 @@
 mod generated;
 mod history;
 mod known;
+mod nasty;
 mod scripts;
 mod target;
 
@@ -67,6 +68,14 @@ fn jobs(start: i64) -> Vec<Job> {
         |name: &str, steps, rules: &'static str| with(name, steps, ("METRIC_RELABEL_CONFIGS", rules), rules);
     jobs.push(rules("relabelled", scripts::relabelled(), scripts::RULES));
     jobs.push(rules("relabelledcaptures", scripts::captures(), scripts::RULES_FOR_CAPTURES));
+    let nasty = [
+        ("nastybytes", nasty::bytes()),
+        ("nastyencodings", nasty::encodings()),
+        ("nastytokens", nasty::tokens()),
+        ("nastycomments", nasty::comments()),
+        ("nastymeetings", nasty::meetings(start)),
+    ];
+    jobs.extend(nasty.map(|(name, steps)| job(name, steps)));
     let generated = generated::targets(SEQUENCES, SCRAPES, start);
     jobs.extend(generated.into_iter().enumerate().map(|(n, steps)| job(&format!("generated{n}"), steps)));
     jobs

@@ -215,6 +215,10 @@ pub(super) fn timestamps(start: i64) -> Vec<Step> {
         body(&[("own", Some(at(-20))), ("plain", None)]),
         body(&[("plain", Some(at(-90)))]),
         body(&[("plain", None)]),
+        // A sample that the receiver's head is too young for must not take the scrape's others with it.
+        body(&[("ancient", Some(at(-36_000))), ("steady", None)]),
+        body(&[("antique", Some(1)), ("steady", None)]),
+        body(&[("plain", None), ("steady", None)]),
         Step::text(""),
     ]
 }

@@ -1,0 +1,146 @@
+//! What a scrape says of itself, and in which order samples and markers may come.
+
+use super::*;
+
+fn with_synthetic() -> Target {
+    Target::new(Rules { synthetic_series: true, ..rules() })
+}
+
+#[test]
+fn rw_3_04_a_series_that_turns_to_timestamps_of_its_own_ends_as_one_of_the_scrape() {
+    let mut target = Target::new(rules());
+    target.scrape(10, "a 1\nb 1\n");
+    assert_eq!(target.scrape(20, "a 2 15\nb 1\n").0, ["a 2@15", "b 1@20", "a stale@20"]);
+    assert_eq!(target.scrape(30, "a 3 25\nb 1\n").0, ["a 3@25", "b 1@30"]);
+    assert_eq!(target.scrape(40, "b 1\n").0, ["b 1@40"], "it was not tracked any more");
+    assert_eq!(target.scrape(50, "a 4\nb 1\n").0, ["a 4@50", "b 1@50"]);
+    assert_eq!(target.fail(60).0, ["a stale@60", "b stale@60"], "and is again");
+}
+
+#[test]
+fn rw_3_04_a_failed_scrape_ends_no_series_with_timestamps_of_their_own() {
+    let mut target = Target::new(rules());
+    target.scrape(10, "a 1 5\nb 1\n");
+    assert_eq!(target.fail(20).0, ["b stale@20"]);
+    assert_eq!(target.scrape(30, "a 2 25\nb 1\n").0, ["a 2@25", "b 1@30"]);
+    assert_eq!(target.ingest.end_all(40), 1);
+    assert_eq!(target.samples(), ["b stale@40"], "nor does the end of the target");
+}
+
+#[test]
+fn rw_3_09_a_marker_with_the_timestamp_of_the_series_last_sample_is_dropped_in_silence() {
+    let mut target = Target::new(rules());
+    target.scrape(10, "a 1\n");
+    let (samples, report) = target.scrape(10, "");
+    assert!(samples.is_empty(), "{samples:?}");
+    assert_eq!((report.markers, report.discarded.total()), (0, 0));
+    // A sample of its own ahead of the scrape: the marker for the tracked sample would be older.
+    let mut target = Target::new(rules());
+    target.scrape(10, "a 1\n");
+    target.scrape(20, "a 1\na 2 25\n");
+    let (samples, report) = target.scrape(25, "");
+    assert!(samples.is_empty(), "{samples:?}");
+    assert_eq!((report.markers, report.discarded.total()), (0, 0));
+}
+
+#[test]
+fn rw_4_01_five_gauges_with_the_targets_labels_come_with_good_and_failed_scrapes_alike() {
+    let target_labels = Labels::from_iter([("job", "docker"), ("instance", "host")]);
+    let external_labels = Labels::from_iter([("cluster", "prod")]);
+    let mut ingest = Ingest::new(Rules { synthetic_series: true, target_labels, external_labels, ..rules() });
+    let names = [
+        "up",
+        "scrape_duration_seconds",
+        "scrape_samples_scraped",
+        "scrape_samples_post_metric_relabeling",
+        "scrape_series_added",
+    ];
+    for (timestamp, body) in [(1_000, "a 1\n"), (2_000, ""), (3_000, "bad line\n")] {
+        ingest.scrape(Ok(body.as_bytes()), timestamp, Instant::now());
+        let synthetic = &ingest.samples()[ingest.samples().len() - 5..];
+        for (sample, name) in synthetic.iter().zip(names) {
+            let described = ingest.describe(sample.slot);
+            let labels = format!("{name}{{cluster=\"prod\",instance=\"host\",job=\"docker\"}}");
+            assert_eq!(described.labels.to_string(), labels);
+            assert_eq!(described.metric_type, MetricType::Gauge, "{name}");
+            assert!(!described.help.is_empty(), "{name}");
+            assert_eq!(sample.timestamp, timestamp, "{name}");
+            assert!(sample.value >= 0.0, "{name}: {}", sample.value);
+        }
+    }
+}
+
+#[test]
+fn rw_4_02_every_line_that_was_read_counts_and_none_behind_the_first_bad_one() {
+    let mut target = with_synthetic();
+    let cases = [
+        ("", 0),
+        ("# HELP a x\n# TYPE a gauge\n\n#\n", 0),
+        ("a 1\na 2\na 3\n", 3),
+        ("a 1\nb 1 99999999999999\nc 1 1\nc 1 1\n", 4),
+        ("bad line\na 1\n", 0),
+        ("a 1\nb 1\nbad line\nc 1\n", 2),
+        ("a 1\nb 1\n# TYPE a what\n", 2),
+    ];
+    for (timestamp, (body, scraped)) in (1_000..).zip(cases) {
+        let (samples, report) = target.scrape(timestamp, body);
+        assert_eq!(report.scraped, scraped, "{body:?}");
+        assert!(samples.contains(&format!("scrape_samples_scraped {scraped}@{timestamp}")), "{samples:?}");
+    }
+    assert_eq!(target.fail(2_000).1.scraped, 0);
+    let mut limited = Target::new(Rules { sample_limit: Some(1), ..rules() });
+    assert_eq!(limited.scrape(1, "a 1\nb 1\nbad line\nc 1\n").1.scraped, 2, "beyond the limit too");
+}
+
+#[test]
+fn rw_4_03_a_series_counts_as_added_when_the_scrape_before_did_not_know_it() {
+    let mut target = Target::new(rules());
+    let mut added = |timestamp, body| target.scrape(timestamp, body).1.added;
+    assert_eq!(added(1, "a 1\nb 1\n"), 2);
+    assert_eq!(added(2, "a 2\nb 2\n"), 0);
+    assert_eq!(added(3, "a 3\n"), 0);
+    assert_eq!(added(4, "a 4\nb 4\n"), 1, "it was gone, whatever was known of it before");
+    assert_eq!(added(5, "b 5\na 5\nc 5\nc 5\n"), 1, "a line that stands twice is one series");
+}
+
+#[test]
+fn rw_4_13_a_scrape_of_exactly_the_limit_is_good_and_off_means_no_limit() {
+    let body: String = (0..1_000).map(|n| format!("m{n} 1\n")).collect();
+    for (sample_limit, fails) in [(Some(999), true), (Some(1_000), false), (None, false)] {
+        let mut target = Target::new(Rules { sample_limit, ..rules() });
+        let (samples, report) = target.scrape(1, &body);
+        assert_eq!(report.failure.is_some(), fails, "{sample_limit:?}");
+        assert_eq!(samples.is_empty(), fails, "{sample_limit:?}");
+        assert_eq!((report.scraped, report.post_relabel), (1_000, 1_000), "{sample_limit:?}");
+    }
+    let mut target = Target::new(Rules { sample_limit: Some(2), ..rules() });
+    let report = target.scrape(1, "m 1\nm 1\nm 1\n").1;
+    assert!(report.failure.is_some(), "duplicates count, as in Prometheus");
+}
+
+#[test]
+fn rw_4_15_several_timestamps_of_one_series_pass_in_rising_order_and_the_rest_is_counted() {
+    let mut target = Target::new(rules());
+    let (samples, report) = target.scrape(1_000, "a 1 100\na 2 200\na 3 150\na 4 200\na 5\n");
+    assert_eq!(samples, ["a 1@100", "a 2@200", "a 5@1000"]);
+    assert_eq!((report.discarded.duplicate, report.discarded.out_of_order), (2, 0));
+    let (samples, report) = target.scrape(2_000, "a 6 500\na 7 601000\na 8 602001\n");
+    assert_eq!(samples, ["a 7@601000"]);
+    assert_eq!((report.discarded.out_of_order, report.discarded.too_far_ahead), (1, 1));
+    assert!(report.failure.is_none());
+    let first = report.first_discarded.expect("the log is told of the first one");
+    assert!(first.0.starts_with("a{") && first.1.contains("not newer"), "{first:?}");
+}
+
+#[test]
+fn rw_4_15_a_sample_more_than_an_hour_behind_the_scrape_is_dropped_and_the_scrape_stays_good() {
+    const HOUR: i64 = 3_600_000;
+    let mut target = Target::new(rules());
+    let body = format!("a 1 {HOUR}\nb 2 {}\nc 3 0\nd 4\n", HOUR - 1);
+    let (samples, report) = target.scrape(2 * HOUR, &body);
+    assert_eq!(samples, [format!("a 1@{HOUR}"), format!("d 4@{}", 2 * HOUR)]);
+    assert!(report.failure.is_none());
+    assert_eq!((report.discarded.too_old, report.discarded.total(), report.added), (2, 2, 2));
+    let (_, report) = target.scrape(2 * HOUR + 1, &format!("a 1 {HOUR}\nd 4\n"));
+    assert!(report.first_discarded.is_none(), "a target may repeat its newest sample for ever");
+}
