@@ -8,6 +8,7 @@ mod clock;
 mod error;
 mod families;
 mod ingest;
+mod open_series;
 mod series;
 mod synthetic;
 mod target_labels;
@@ -16,6 +17,7 @@ pub use client::TargetClient;
 pub use clock::Schedule;
 pub use error::ScrapeError;
 pub use ingest::{Discarded, Ingest, Report, Rules};
+pub use open_series::{ChangeKind, SeriesChange};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::families::{Families, FamilyRef};
 use crate::model::{Description, Labels, MetricType};
 
+/// The newest timestamp of a series that another process has begun: there is one, and nobody knows which.
+const SOME_TIME_AGO: i64 = i64::MIN + 1;
+
 /// One series.
 #[derive(Debug)]
 pub(super) struct Series {
@@ -26,6 +29,16 @@ pub(super) struct Series {
     pub(super) touched_timestamp: i64,
     /// The last scrape in which it had no timestamp of its own: those series get staleness markers (remote-write 3.04).
     pub(super) tracked: u64,
+    /// See [`OpenSeries`](super::open_series::OpenSeries).
+    pub(super) open: bool,
+}
+
+impl Series {
+    /// Another process has begun it and not ended it.
+    pub(super) fn reopen(&mut self) {
+        self.open = true;
+        self.last_timestamp = self.last_timestamp.max(SOME_TIME_AGO);
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +154,11 @@ impl SeriesTable {
         Description { labels: self.labels(slot), metric_type, help }
     }
 
+    /// All series that have begun and not ended.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Labels> {
+        self.slots.iter().flatten().filter(|series| series.open).map(|series| &*series.labels)
+    }
+
     #[cfg(test)]
     pub(super) fn highest_slot(&self) -> usize {
         self.slots.len()
@@ -160,6 +178,7 @@ impl SeriesTable {
             touched: 0,
             touched_timestamp: i64::MIN,
             tracked: 0,
+            open: false,
         };
         let slot = match self.free.pop() {
             Some(slot) => {

@@ -1,15 +1,20 @@
 //! One scrape's body to samples: rollback, staleness, synthetic series. Pure; the timer and the socket are elsewhere.
 
+mod staleness;
+
 use std::time::Instant;
 
 use super::cache::{LineCache, Spelling};
 use super::error::ScrapeError;
 use super::families::Families;
+use super::open_series::OpenSeries;
 use super::series::SeriesTable;
 use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
 use crate::exposition::{Entry, Parser, Series as ExposedSeries};
-use crate::model::{Description, Labels, MetricType, STALE_MARKER_BITS, SampleRef, stale_marker};
+use crate::model::{Description, Labels, MetricType, STALE_MARKER_BITS, SampleRef};
+
+use staleness::Vanished;
 
 /// Samples further ahead of the scrape than this are dropped (remote-write 4.15), ms: a Prometheus 2.42 head that took one would refuse
 /// everything after it.
@@ -85,6 +90,7 @@ pub struct Ingest {
     /// Series without timestamps of their own in the last good scrape, held: what vanishes from here gets a marker.
     tracked: Vec<u32>,
     tracked_now: Vec<u32>,
+    open: OpenSeries,
     samples: Vec<SampleRef>,
     last_timestamp: i64,
 }
@@ -107,6 +113,7 @@ impl Ingest {
             scrape: 0,
             tracked: Vec::new(),
             tracked_now: Vec::new(),
+            open: OpenSeries::default(),
             samples: Vec::new(),
             last_timestamp: i64::MIN,
         }
@@ -122,7 +129,7 @@ impl Ingest {
             Err(error) => {
                 self.roll_back(&mut report);
                 report.failure = Some(error);
-                Vanished::All
+                Vanished::Seen
             }
         };
         self.conclude(vanished, timestamp, started, report)
@@ -152,7 +159,7 @@ impl Ingest {
     pub fn end_all(&mut self, timestamp: i64) -> u64 {
         self.begin();
         let timestamp = timestamp.max(self.last_timestamp.saturating_add(1));
-        let mut markers = self.mark_vanished(timestamp, Vanished::All);
+        let mut markers = self.mark_vanished(timestamp, Vanished::Target);
         for at in 0..self.synthetic.len() {
             markers += u64::from(self.mark(self.synthetic[at].slot, timestamp));
         }
@@ -177,6 +184,7 @@ impl Ingest {
         self.samples.clear();
         self.tracked_now.clear();
         self.series.begin();
+        self.open.begin();
         self.lines.begin();
     }
 
@@ -209,6 +217,7 @@ impl Ingest {
         self.lines.end(false, |slot| series.release(slot));
         // What the failed scrape touched counts as untouched.
         self.scrape += 1;
+        self.open.begin();
         self.samples.clear();
         self.tracked_now.clear();
         report.discarded = Discarded::default();
@@ -336,44 +345,6 @@ impl Ingest {
         }
     }
 
-    /// Markers for what the last good scrape had and this one has not; a failed scrape has nothing (remote-write 3.01 to 3.03).
-    fn mark_vanished(&mut self, timestamp: i64, vanished: Vanished) -> u64 {
-        let before = std::mem::take(&mut self.tracked);
-        let mut markers = 0;
-        for slot in &before {
-            let gone = match vanished {
-                Vanished::All => true,
-                Vanished::Missing => self.series.get_mut(*slot).tracked != self.scrape,
-            };
-            if gone {
-                markers += u64::from(self.mark(*slot, timestamp));
-            }
-        }
-        // A line may name another series the next time it comes; what it named until now is still to be ended.
-        self.tracked_now.iter().for_each(|slot| self.series.hold(*slot));
-        before.iter().for_each(|slot| self.series.release(*slot));
-        self.tracked = std::mem::replace(&mut self.tracked_now, before);
-        self.tracked_now.clear();
-        markers
-    }
-
-    /// A marker that would not be the newest sample of its series is dropped in silence (remote-write 3.09), and so is one for a series
-    /// that has ended or never began.
-    fn mark(&mut self, slot: u32, timestamp: i64) -> bool {
-        let scrape = self.scrape;
-        let series = self.series.get_mut(slot);
-        let touched = series.touched == scrape;
-        let newest = if touched { series.touched_timestamp } else { series.last_timestamp };
-        let ended = !touched && series.last_value == STALE_MARKER_BITS;
-        if newest == i64::MIN || ended || timestamp <= newest {
-            return false;
-        }
-        (series.touched, series.touched_timestamp) = (scrape, timestamp);
-        let generation = series.generation;
-        self.samples.push(SampleRef { slot, generation, value: stale_marker(), timestamp });
-        true
-    }
-
     fn append_synthetic(&mut self, timestamp: i64, started: Instant, report: &mut Report) {
         for at in 0..self.synthetic.len() {
             let Synthetic { kind, slot } = self.synthetic[at];
@@ -386,22 +357,26 @@ impl Ingest {
     }
 
     fn commit(&mut self, timestamp: i64) {
-        for sample in &mut self.samples {
+        for (at, sample) in self.samples.iter_mut().enumerate() {
             // Only now: a HELP or TYPE may stand behind its samples, or come as a series ends.
             sample.generation = self.series.refresh_metadata(sample.slot, &self.families);
-            let series = self.series.get_mut(sample.slot);
+            let slot = sample.slot;
+            let series = self.series.get_mut(slot);
             (series.last_timestamp, series.last_value) = (sample.timestamp, sample.value.to_bits());
+            match (series.open, series.last_value == STALE_MARKER_BITS) {
+                (true, false) => {}
+                (true, true) => self.open.ends(slot, at, &mut series.open),
+                (false, true) => {}
+                (false, false) => {
+                    if series.tracked == self.scrape || (slot as usize) < self.synthetic.len() {
+                        self.open.goes_on(slot, at, &mut series.open);
+                    }
+                }
+            }
         }
+        self.open.conclude(self.samples.len(), &mut self.series);
         self.last_timestamp = self.last_timestamp.max(timestamp);
     }
-}
-
-/// Which series of the last good scrape are gone.
-#[derive(Clone, Copy, Debug)]
-enum Vanished {
-    /// Those that this scrape has not.
-    Missing,
-    All,
 }
 
 /// Why a sample is not handed on.

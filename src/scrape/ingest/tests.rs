@@ -6,6 +6,8 @@ use super::{Ingest, Report, Rules};
 use crate::model::{Labels, MetricType, is_stale_marker};
 use crate::scrape::ScrapeError;
 
+mod restart;
+
 fn rules() -> Rules {
     Rules {
         target_labels: Labels::from_iter([("job", "docker")]),
