@@ -5,6 +5,7 @@
 mod control;
 mod counters;
 mod notice;
+mod open_series;
 mod socket_watch;
 mod source;
 mod stale_socket;
@@ -27,6 +28,10 @@ use source::Source;
 
 /// StopMetrics answers after 500 ms at the latest; the last scrape leaves time for its samples to be queued.
 const LAST_SCRAPE_LIMIT: Duration = Duration::from_millis(400);
+
+/// What is kept of open series over a restart: the target's, and our own.
+const SERIES: &str = "series";
+const OWN_SERIES: &str = "own-series";
 
 /// The collector's settings.
 #[derive(Clone, Debug)]
@@ -100,16 +105,27 @@ impl Collector {
             sample_limit,
             synthetic_series,
         };
+        let target = Source::new(rules(&scrape.target_labels, scrape.sample_limit, true), queue, SERIES);
+        let silent = || SelfExposition { labels: Labels::default(), write: Box::new(|_| ()) };
+        let wanted = own.is_some();
+        let exposition = own.unwrap_or_else(silent);
+        // Without the target's limit: what it refuses is told by these.
+        let source = Source::new(rules(&exposition.labels, None, false), queue, OWN_SERIES);
+        let restored = target.restored() + source.restored();
+        if restored > 0 {
+            info!(
+                series = restored,
+                "series of the process before us go on, or end with the first good scrape that lacks them"
+            );
+        }
+        // Switched off, they are scraped as nothing: what the process before has left open of them ends.
+        let own =
+            (wanted || source.restored() > 0).then(|| OwnSeries { source, exposition, text: String::new() });
         Ok(Self {
             client: TargetClient::new(scrape)?,
             schedule: Schedule::new(scrape.interval, &scrape.target_labels),
-            target: Source::new(rules(&scrape.target_labels, scrape.sample_limit, true), queue.clone()),
-            own: own.map(|exposition| OwnSeries {
-                // Without the target's limit: what it refuses is told by these.
-                source: Source::new(rules(&exposition.labels, None, false), queue.clone()),
-                exposition,
-                text: String::new(),
-            }),
+            target,
+            own,
             stale_markers_on_stop: config.stale_markers_on_stop,
             body: Vec::new(),
             last_tick: None,
