@@ -7,6 +7,7 @@ use crate::model::{Labels, MetricType, is_stale_marker};
 use crate::scrape::ScrapeError;
 
 mod restart;
+mod returns;
 
 fn rules() -> Rules {
     Rules {
