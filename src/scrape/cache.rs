@@ -23,6 +23,8 @@ struct Entry {
     raw: Arc<[u8]>,
     spelling: Spelling,
     slot: u32,
+    /// Whether a sample of it was ever good: Prometheus caches it only then (remote-write 4.03).
+    cached: bool,
     /// The last scrape that had this line, and where.
     seen: u64,
     position: u32,
@@ -56,19 +58,34 @@ impl LineCache {
         self.distinct = 0;
     }
 
-    /// The slot of the series that these bytes name.
-    pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<u32> {
+    /// The slot of the series that these bytes name, and whether [`LineCache::cached`] was said of the line.
+    pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<(u32, bool)> {
         let indexed = || self.index[spelling as usize].get(raw).copied();
         let id = self.guessed(raw, spelling).or_else(indexed)?;
-        let slot = self.entries.get(id as usize)?.as_ref()?.slot;
+        let entry = self.entries.get(id as usize)?.as_ref()?;
+        let found = (entry.slot, entry.cached);
         self.note(id);
-        Some(slot)
+        Some(found)
+    }
+
+    /// The line that was found or inserted last has had a good sample.
+    pub(super) fn cached(&mut self) {
+        let entry = self.current.last().and_then(|id| self.entries.get_mut(*id as usize)?.as_mut());
+        if let Some(entry) = entry {
+            entry.cached = true;
+        }
+    }
+
+    /// Forgets every line, and tells `forget` their slots.
+    pub(super) fn clear(&mut self, forget: impl FnMut(u32)) {
+        self.begin();
+        self.end(true, forget);
     }
 
     /// Remembers a line that [`LineCache::find`] does not know.
     pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, slot: u32) {
         let raw: Arc<[u8]> = raw.into();
-        let entry = Entry { raw: Arc::clone(&raw), spelling, slot, seen: 0, position: 0 };
+        let entry = Entry { raw: Arc::clone(&raw), spelling, slot, cached: false, seen: 0, position: 0 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.entries[id as usize] = Some(entry);
@@ -154,7 +171,7 @@ mod tests {
         let found = lines
             .iter()
             .map(|line| {
-                let found = cache.find(line.as_bytes(), Spelling::AsExposed);
+                let found = cache.find(line.as_bytes(), Spelling::AsExposed).map(|(slot, _)| slot);
                 if found.is_none() {
                     let slot = line.bytes().last().unwrap();
                     cache.insert(line.as_bytes(), Spelling::AsExposed, u32::from(slot));
@@ -195,9 +212,10 @@ mod tests {
         cache.insert(b"m", Spelling::AsExposed, 1);
         assert_eq!(cache.find(b"m", Spelling::Le), None);
         cache.insert(b"m", Spelling::Le, 2);
+        cache.cached();
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
-        assert_eq!(cache.find(b"m", Spelling::Le), Some(2));
-        assert_eq!(cache.find(b"m", Spelling::AsExposed), Some(1));
+        assert_eq!(cache.find(b"m", Spelling::Le), Some((2, true)));
+        assert_eq!(cache.find(b"m", Spelling::AsExposed), Some((1, false)));
     }
 }

@@ -5,6 +5,7 @@
 mod cache;
 mod client;
 mod clock;
+mod departed;
 mod error;
 mod families;
 mod ingest;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::departed::{Departed, Newest};
 use super::families::{Families, FamilyRef};
 use crate::model::{Description, Labels, MetricType};
 
@@ -57,16 +58,21 @@ pub(super) struct SeriesTable {
     /// Series without holders: their slots are free once their markers have been encoded, at the next scrape.
     leaving: Vec<u32>,
     generation: u32,
+    departed: Departed,
 }
 
 impl SeriesTable {
-    /// Frees the slots of series that vanished in the scrape before.
-    pub(super) fn begin(&mut self) {
+    /// Frees the slots of series that vanished in the scrape before; `now` is the newest timestamp so far, ms since the epoch.
+    pub(super) fn begin(&mut self, now: i64) {
         for slot in std::mem::take(&mut self.leaving) {
             if self.slots[slot as usize].as_ref().is_some_and(|series| series.holders == 0)
                 && let Some(series) = self.slots[slot as usize].take()
             {
                 self.by_labels.remove(&series.labels);
+                if series.last_timestamp > SOME_TIME_AGO {
+                    let newest = Newest { timestamp: series.last_timestamp, value: series.last_value };
+                    self.departed.remember(&series.labels, newest, now);
+                }
                 self.free.push(slot);
             }
         }
@@ -166,6 +172,7 @@ impl SeriesTable {
 
     fn occupy(&mut self, labels: Labels) -> u32 {
         self.generation = self.generation.wrapping_add(1);
+        let newest = self.departed.recall(&labels);
         let labels = Arc::new(labels);
         let series = Series {
             labels: Arc::clone(&labels),
@@ -173,8 +180,8 @@ impl SeriesTable {
             metadata_epoch: u64::MAX,
             generation: self.generation,
             holders: 0,
-            last_timestamp: i64::MIN,
-            last_value: 0,
+            last_timestamp: newest.map_or(i64::MIN, |newest| newest.timestamp),
+            last_value: newest.map_or(0, |newest| newest.value),
             touched: 0,
             touched_timestamp: i64::MIN,
             tracked: 0,

@@ -164,6 +164,9 @@ impl Ingest {
             markers += u64::from(self.mark(self.synthetic[at].slot, timestamp));
         }
         self.commit(timestamp);
+        // As with a target that Prometheus has removed: the next one begins with an empty cache.
+        let series = &mut self.series;
+        self.lines.clear(|slot| series.release(slot));
         markers
     }
 
@@ -183,7 +186,7 @@ impl Ingest {
         self.scrape += 1;
         self.samples.clear();
         self.tracked_now.clear();
-        self.series.begin();
+        self.series.begin(self.last_timestamp);
         self.open.begin();
         self.lines.begin();
     }
@@ -194,7 +197,8 @@ impl Ingest {
         self.families.begin();
         self.append(body, timestamp, report)?;
         let series = &mut self.series;
-        self.lines.end(true, |slot| series.release(slot));
+        // Prometheus takes an empty body for a failed scrape here, and keeps its cache (remote-write 4.03).
+        self.lines.end(!body.is_empty(), |slot| series.release(slot));
         Ok(())
     }
 
@@ -255,15 +259,15 @@ impl Ingest {
             return Ok(());
         }
         let spelling = self.spelling(exposed.in_force);
-        let (slot, known) = match self.lines.find(exposed.raw, spelling) {
-            Some(slot) => (slot, true),
+        let (slot, cached) = match self.lines.find(exposed.raw, spelling) {
+            Some(found) => found,
             None => (self.introduce(exposed, spelling)?, false),
         };
         report.post_relabel += 1;
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
         let admitted = self.admit(slot, exposed.value, own, timestamp);
-        // Of two spellings of one series Prometheus counts both: that they are one shows only when the scrape is stored (remote-write 4.03).
-        if !known && matches!(admitted, Ok(()) | Err(Discard::Duplicate)) {
+        if !cached && self.is_cacheable(slot, exposed.value, own.unwrap_or(timestamp), timestamp) {
+            self.lines.cached();
             report.added += 1;
         }
         if let Err(cause) = admitted {
@@ -296,6 +300,14 @@ impl Ingest {
         (series.touched, series.touched_timestamp) = (scrape, at);
         self.samples.push(SampleRef { slot, generation: series.generation, value, timestamp: at });
         Ok(())
+    }
+
+    /// Whether Prometheus would cache a line with this sample: if it could be stored behind what was stored before this scrape. That two
+    /// spellings of one scrape are one series shows only later, so both count (remote-write 4.03).
+    fn is_cacheable(&mut self, slot: u32, value: f64, at: i64, timestamp: i64) -> bool {
+        let series = self.series.get_mut(slot);
+        let repeated = at == series.last_timestamp && value.to_bits() == series.last_value;
+        at <= timestamp.saturating_add(MAX_AHEAD_MS) && (at > series.last_timestamp || repeated)
     }
 
     fn count_discarded(&self, slot: u32, cause: Discard, report: &mut Report) {
