@@ -6,6 +6,7 @@ use super::{Ingest, Report, Rules};
 use crate::model::{Labels, MetricType, is_stale_marker};
 use crate::scrape::ScrapeError;
 
+mod repeated;
 mod restart;
 mod returns;
 
