@@ -10,6 +10,7 @@ mod error;
 mod families;
 mod ingest;
 mod open_series;
+mod repeated;
 mod series;
 mod synthetic;
 mod target_labels;

@@ -8,6 +8,7 @@ use super::cache::{LineCache, Spelling};
 use super::error::ScrapeError;
 use super::families::Families;
 use super::open_series::OpenSeries;
+use super::repeated;
 use super::series::SeriesTable;
 use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
@@ -332,7 +333,7 @@ impl Ingest {
     }
 
     fn introduce(&mut self, exposed: &ExposedSeries<'_>, spelling: Spelling) -> Result<u32, ScrapeError> {
-        let mut labels = exposed.exposed()?;
+        let mut labels = repeated::settled(exposed, &self.labels)?;
         match spelling {
             Spelling::AsExposed => {}
             Spelling::Le | Spelling::Quantile => labels.normalize(exposed.in_force),
