@@ -100,3 +100,6 @@ fn meta(counts: Counts) -> RecordMeta {
         max_timestamp: counts.max_timestamp,
     }
 }
+
+#[cfg(test)]
+mod tests;
