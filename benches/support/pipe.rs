@@ -1,12 +1,13 @@
 //! The way of a scrape from its body to the queue, put together as the collector does it.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
 use docker_remote_write::model::Labels;
-use docker_remote_write::queue::{Config, Fate, Position, Queue, RecordMeta, Storage};
-use docker_remote_write::scrape::{Ingest, Relabelling, Rules};
+use docker_remote_write::queue::{Changes, Config, Fate, Journal, Position, Queue, RecordMeta, Storage};
+use docker_remote_write::scrape::{ChangeKind, Ingest, Relabelling, Rules};
 use docker_remote_write::wire::{Counts, Limits, RecordEncoder};
 
 /// As the collector cuts.
@@ -51,6 +52,9 @@ pub(crate) struct Pipe {
     ingest: Ingest,
     encoder: RecordEncoder,
     queue: Queue,
+    journal: Journal,
+    changes: Changes,
+    entry: String,
     scrapes: u64,
 }
 
@@ -65,21 +69,36 @@ impl Pipe {
         let config = queue_config(Storage::Disk(dir.to_owned()));
         let queue = Queue::open(&config, &["main".to_owned()]).expect("a directory of our own");
         let (ingest, encoder) = (Ingest::new(rules), RecordEncoder::new(RECORD_LIMITS));
-        Self { ingest, encoder, queue, scrapes: 0 }
+        let journal = queue.journal("series");
+        let changes = Changes::default();
+        Self { ingest, encoder, queue, journal, changes, entry: String::new(), scrapes: 0 }
     }
 
     /// One scrape, queued and settled as delivered; how many records it made.
     pub(crate) fn scrape(&mut self, body: &[u8]) -> u64 {
         self.scrapes += 1;
         self.ingest.scrape(Ok(body), time_of(self.scrapes), Instant::now());
-        let (ingest, queue) = (&self.ingest, &self.queue);
+        let Self { ingest, encoder, queue, journal, changes, entry, scrapes: _ } = self;
+        let ingest = &*ingest;
         let mut records = 0;
         let mut last = 0;
-        self.encoder.encode(
+        // All with the first record; the collector gives each its own.
+        changes.clear();
+        for change in ingest.changes() {
+            entry.clear();
+            // Writing into a String does not fail.
+            let _ = write!(entry, "{}", ingest.describe(change.slot).labels);
+            match change.kind {
+                ChangeKind::Opened => changes.add(entry.as_bytes()),
+                ChangeKind::Ended => changes.remove(entry.as_bytes()),
+            }
+        }
+        encoder.encode(
             ingest.samples(),
             |slot| ingest.describe(slot),
             |counts, payload| {
-                last = queue.append(meta(counts), Bytes::copy_from_slice(payload));
+                last = journal.append(meta(counts), Bytes::copy_from_slice(payload), changes);
+                changes.clear();
                 records += 1;
             },
         );

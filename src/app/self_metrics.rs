@@ -302,6 +302,8 @@ fn write_endpoints(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'
 fn write_queue(exposition: &mut Exposition<'_>, stats: &Stats) {
     let mut gauge = |name, help, value: u64| exposition.single(name, Kind::Gauge, help, value);
     gauge("docker_remote_write_queue_disk_bytes", "Bytes of segment files", stats.disk_bytes);
+    let help = "Bytes of the journals beside the segment files";
+    gauge("docker_remote_write_queue_journal_bytes", help, stats.journal_bytes);
     gauge("docker_remote_write_queue_memory_bytes", "Bytes of the memory ring", stats.memory_bytes);
     gauge("docker_remote_write_queue_segments", "Segment files", stats.segments);
     gauge("docker_remote_write_queue_disk_ok", "1 if records reach the disk", u64::from(stats.disk_ok));
@@ -345,6 +347,16 @@ fn write_queue(exposition: &mut Exposition<'_>, stats: &Stats) {
         "docker_remote_write_queue_damaged_cursors_total",
         "Cursor files without a readable slot",
         stats.damage.damaged_cursors,
+    );
+    counter(
+        "docker_remote_write_queue_journal_torn_bytes_total",
+        "Bytes of unfinished changes truncated at the ends of journals at start",
+        stats.damage.journal_torn_bytes,
+    );
+    counter(
+        "docker_remote_write_queue_damaged_journal_places_total",
+        "Damaged places in journals: their changes are not known",
+        stats.damage.damaged_journal_places,
     );
     exposition
         .family("docker_remote_write_queue_faults_total", Kind::Counter, "Failed file operations by errno")

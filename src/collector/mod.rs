@@ -6,6 +6,7 @@ mod control;
 mod counters;
 mod naming;
 mod notice;
+mod open_series;
 mod socket_watch;
 mod source;
 mod stale_socket;
@@ -30,6 +31,10 @@ use source::Source;
 
 /// StopMetrics answers after 500 ms at the latest; the last scrape leaves time for its samples to be queued.
 const LAST_SCRAPE_LIMIT: Duration = Duration::from_millis(400);
+
+/// What is kept of open series over a restart: the target's, and our own.
+const SERIES: &str = "series";
+const OWN_SERIES: &str = "own-series";
 
 /// The collector's settings.
 #[derive(Clone, Debug)]
@@ -117,20 +122,33 @@ impl Collector {
             synthetic_series: true,
             relabelling: scrape.relabelling.clone(),
         };
+        let silent = || SelfExposition { job: String::new(), write: Box::new(|_| ()) };
+        let wanted = own.is_some();
+        let exposition = own.unwrap_or_else(silent);
+        // Without the target's limit and rules: what they refuse is told by these.
+        let own_rules = Rules {
+            sample_limit: None,
+            synthetic_series: false,
+            relabelling: Relabelling::default(),
+            ..rules(exposition.labels(&target))
+        };
+        let source = Source::new(own_rules, queue, OWN_SERIES);
+        let target = Source::new(rules(target), queue, SERIES);
+        let restored = target.restored() + source.restored();
+        if restored > 0 {
+            info!(
+                series = restored,
+                "series of the process before us go on, or end with the first good scrape that lacks them"
+            );
+        }
+        // Switched off, they are scraped as nothing: what the process before has left open of them ends.
+        let own =
+            (wanted || source.restored() > 0).then(|| OwnSeries { source, exposition, text: String::new() });
         Ok(Self {
             client: TargetClient::new(scrape)?,
             schedule: Schedule::new(scrape.interval, &scrape.phase),
-            own: own.map(|exposition| {
-                // Without the target's limit and rules: what they refuse is told by these.
-                let rules = Rules {
-                    sample_limit: None,
-                    synthetic_series: false,
-                    relabelling: Relabelling::default(),
-                    ..rules(exposition.labels(&target))
-                };
-                OwnSeries { source: Source::new(rules, queue.clone()), exposition, text: String::new() }
-            }),
-            target: Source::new(rules(target), queue.clone()),
+            target,
+            own,
             naming,
             stale_markers_on_stop: config.stale_markers_on_stop,
             body: Vec::new(),

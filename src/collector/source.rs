@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::open_series::OpenSeries;
 use crate::model::Labels;
 use crate::queue::{Queue, RecordMeta};
 use crate::scrape::{Ingest, Relabelling, Report, Rules, ScrapeError};
@@ -17,12 +18,28 @@ const RECORD_LIMITS: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
 pub(super) struct Source {
     ingest: Ingest,
     encoder: RecordEncoder,
-    queue: Queue,
+    open: OpenSeries,
+    restored: usize,
 }
 
 impl Source {
-    pub(super) fn new(rules: Rules, queue: Queue) -> Self {
-        Self { ingest: Ingest::new(rules), encoder: RecordEncoder::new(RECORD_LIMITS), queue }
+    /// Goes on from what the journal of this name has kept of the process before.
+    pub(super) fn new(rules: Rules, queue: &Queue, journal: &'static str) -> Self {
+        let open = OpenSeries::new(queue.journal(journal));
+        let restored = open.take_restored();
+        let mut source = Self {
+            ingest: Ingest::new(rules),
+            encoder: RecordEncoder::new(RECORD_LIMITS),
+            restored: restored.len(),
+            open,
+        };
+        source.ingest.restore(restored);
+        source
+    }
+
+    /// How many series the process before has left open.
+    pub(super) fn restored(&self) -> usize {
+        self.restored
     }
 
     /// From the next scrape on: see [`Ingest::rename`].
@@ -67,15 +84,22 @@ impl Source {
     }
 
     fn enqueue(&mut self) {
-        let ingest = &self.ingest;
-        let queue = &self.queue;
-        self.encoder.encode(
+        let Self { ingest, encoder, open, restored: _ } = self;
+        let ingest = &*ingest;
+        let mut changes = ingest.changes();
+        let mut samples = 0;
+        encoder.encode(
             ingest.samples(),
             |slot| ingest.describe(slot),
             |counts, payload| {
-                queue.append(meta(counts), Bytes::copy_from_slice(payload));
+                samples += counts.samples as usize;
+                let brought = changes.partition_point(|change| change.sample < samples);
+                let (brought, later) = changes.split_at(brought);
+                changes = later;
+                open.append(meta(counts), Bytes::copy_from_slice(payload), brought, ingest);
             },
         );
+        open.conclude(changes, ingest);
     }
 }
 
@@ -87,3 +111,6 @@ fn meta(counts: Counts) -> RecordMeta {
         max_timestamp: counts.max_timestamp,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,4 +29,4 @@ pub use error::{ParseError, Place, Reason};
 pub use family::belongs_to_family;
 pub use float::normalized_float;
 pub use parser::{Entry, Parser};
-pub use series::{Exposed, Series};
+pub use series::{Exposed, Occurrence, Series};

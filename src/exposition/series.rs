@@ -51,6 +51,19 @@ impl<'a> Series<'a> {
         self.collect().map_err(|fault| fault.locate(self.body))
     }
 
+    /// As [`exposed`](Self::exposed), but names other than the metric's may come more than once; see [`Exposed::repeated`].
+    ///
+    /// # Errors
+    /// A name that is empty, or a second name of the metric.
+    pub fn as_written(&self) -> Result<Exposed<'a>, ParseError> {
+        let written = self.written().map_err(|fault| fault.locate(self.body))?;
+        let twice = written.0.iter().filter(|(name, _, _)| name == METRIC_NAME).nth(1);
+        match twice {
+            Some((name, _, at)) => Err(duplicate(name, *at).locate(self.body)),
+            None => Ok(written.pairs()),
+        }
+    }
+
     /// The labels as exposed, sorted, without those whose value is empty, in the spelling of the exposition.
     ///
     /// # Errors
@@ -89,8 +102,18 @@ impl<'a> Series<'a> {
     }
 
     fn collect(&self) -> Result<Exposed<'a>, Fault> {
-        let mut pairs = vec![(Cow::Borrowed(METRIC_NAME), self.find_name()?)];
-        let mut places = vec![self.at];
+        let written = self.written()?;
+        let all = &written.0;
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        order.sort_by_key(|at| &all[*at].0);
+        match order.windows(2).find(|two| all[two[0]].0 == all[two[1]].0) {
+            Some(two) => Err(duplicate(&all[two[1]].0, all[two[1]].2)),
+            None => Ok(written.pairs()),
+        }
+    }
+
+    fn written(&self) -> Result<Written<'a>, Fault> {
+        let mut all = vec![(Cow::Borrowed(METRIC_NAME), self.find_name()?, self.at)];
         let (_, mut braces) = self.parts();
         while let Some(cursor) = &mut braces
             && let Some(term) = cursor.term()?
@@ -101,24 +124,38 @@ impl<'a> Series<'a> {
                     return Err(Fault::new(at, Reason::EmptyLabelName));
                 }
                 Term::Label { at, name, value } => {
-                    pairs.push((text(at, name)?, text(at, value)?));
-                    places.push(at);
+                    all.push((text(at, name)?, text(at, value)?, at));
                 }
             }
         }
-        let mut order: Vec<usize> = (0..pairs.len()).collect();
-        order.sort_by_key(|at| &pairs[*at].0);
-        match order.windows(2).find(|two| pairs[two[0]].0 == pairs[two[1]].0) {
-            Some(two) => {
-                Err(Fault::new(places[two[1]], Reason::DuplicateLabel(pairs[two[1]].0.clone().into_owned())))
-            }
-            None => Ok(Exposed(pairs)),
-        }
+        Ok(Written(all))
     }
+}
+
+/// Names, values, and where they stand.
+struct Written<'a>(Vec<(Cow<'a, str>, Cow<'a, str>, usize)>);
+
+impl<'a> Written<'a> {
+    fn pairs(self) -> Exposed<'a> {
+        Exposed(self.0.into_iter().map(|(name, value, _)| (name, value)).collect())
+    }
+}
+
+fn duplicate(name: &str, at: usize) -> Fault {
+    Fault::new(at, Reason::DuplicateLabel(name.to_owned()))
 }
 
 fn text(at: usize, bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
     std::str::from_utf8(bytes).map(unescape_quoted).map_err(|_| Fault::new(at, Reason::NotUtf8))
+}
+
+/// Which value of a name that comes more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occurrence {
+    /// The first in the line.
+    First,
+    /// The first that is empty.
+    FirstEmpty,
 }
 
 /// What a series line says of its labels: every name once, none empty, values perhaps empty. An empty value means that the label is
@@ -136,6 +173,33 @@ impl Exposed<'_> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(exposed, _)| *exposed == name).map(|(_, value)| value)
+    }
+
+    /// Names that come more than once, which only [`Series::as_written`] lets through.
+    #[must_use]
+    pub fn repeated(&self) -> Vec<String> {
+        let mut names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let mut repeated: Vec<String> =
+            names.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0].to_owned()).collect();
+        repeated.dedup();
+        repeated
+    }
+
+    /// Leaves the first value of this name, or the first one that is empty; `None` where there is none.
+    pub fn reduce(&mut self, name: &str, to: Occurrence) -> Option<()> {
+        let fits = |value: &str| match to {
+            Occurrence::First => true,
+            Occurrence::FirstEmpty => value.is_empty(),
+        };
+        let kept = self.0.iter().position(|(exposed, value)| exposed == name && fits(value))?;
+        let mut at = 0;
+        self.0.retain(|(exposed, _)| {
+            let keep = exposed != name || at == kept;
+            at += 1;
+            keep
+        });
+        Some(())
     }
 
     /// Spells `le` and `quantile` as Prometheus 3 does (remote-write 4.19), if the type in force is one that has them: the type

@@ -50,6 +50,7 @@ pub(super) struct Opening {
     pub(super) accounts: Vec<Account>,
     /// The sequence of the next record.
     pub(super) next: u64,
+    pub(super) journal_bytes: u64,
     pub(super) damage: Damage,
     pub(super) removed: Vec<RemovedEndpoint>,
 }
@@ -64,6 +65,8 @@ pub(super) struct Book {
     durable: bool,
     max_disk_bytes: u64,
     max_memory_bytes: u64,
+    /// Bytes of other files, which count against the cap too.
+    beside: u64,
     closed: bool,
     pub(super) health: Health,
     notices: Vec<Notice>,
@@ -93,6 +96,7 @@ impl Book {
             durable,
             max_disk_bytes: config.max_disk_bytes,
             max_memory_bytes: config.max_memory_bytes,
+            beside: opening.journal_bytes,
             closed: false,
             health: Health::default(),
             notices: Vec::new(),
@@ -185,6 +189,7 @@ impl Book {
     pub(super) fn stats(&self) -> Stats {
         Stats {
             disk_bytes: self.shelf.bytes(),
+            journal_bytes: self.beside,
             disk_capacity_bytes: if self.durable { self.max_disk_bytes } else { 0 },
             segments: self.shelf.len() as u64,
             memory_bytes: self.ring.bytes(),
@@ -239,7 +244,7 @@ impl Book {
 
     /// Drops the oldest segments until `bytes` more fit below the cap.
     pub(super) fn make_room(&mut self, bytes: u64) {
-        while self.shelf.bytes() + bytes > self.max_disk_bytes {
+        while self.shelf.bytes() + self.beside + bytes > self.max_disk_bytes {
             let Some(segment) = self.shelf.drop_oldest() else { break };
             let before: Vec<u64> = self.accounts.iter().map(|account| account.ledger.overflowed).collect();
             while let Some(sequence) = self.index.first_from(0).map(|entry| entry.sequence)
@@ -256,6 +261,11 @@ impl Book {
                 }
             }
         }
+    }
+
+    /// The journals take so many bytes now.
+    pub(super) fn set_beside(&mut self, bytes: u64) {
+        self.beside = bytes;
     }
 
     /// A new segment file exists, with its file header in it.

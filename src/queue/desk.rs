@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::book::Book;
 use super::health::Work;
+use super::journal::notebook::{Notebooks, Step};
 use super::{Position, ReadError, Record};
 
 /// How long things may take.
@@ -32,6 +33,13 @@ impl Default for Timing {
 
 /// What the queue's thread does next.
 pub(super) enum Task {
+    /// Of the journal with this number, the step with this number.
+    Journal {
+        journal: usize,
+        name: String,
+        number: u64,
+        step: Step,
+    },
     Cursors(Vec<(usize, Position)>),
     Write(Record),
     Read(ReadRequest),
@@ -63,6 +71,7 @@ pub(super) enum Phase {
 /// What the lock guards.
 pub(super) struct Desk {
     pub(super) book: Book,
+    pub(super) journals: Notebooks,
     pub(super) reads: VecDeque<ReadRequest>,
     pub(super) phase: Phase,
     /// Written by the thread when it has written something.
@@ -82,10 +91,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(book: Book, timing: Timing) -> Self {
+    pub(super) fn new(book: Book, journals: Notebooks, timing: Timing) -> Self {
         let end = watch::Sender::new(book.end());
-        let desk =
-            Desk { book, reads: VecDeque::new(), phase: Phase::Running, sync_at: None, retired: false };
+        let desk = Desk {
+            book,
+            journals,
+            reads: VecDeque::new(),
+            phase: Phase::Running,
+            sync_at: None,
+            retired: false,
+        };
         Self { desk: Mutex::new(desk), bell: Condvar::new(), end, closed: watch::Sender::new(false), timing }
     }
 
@@ -130,8 +145,8 @@ impl Shared {
 }
 
 impl Desk {
-    /// Cursors first: they are what keeps a kill from repeating requests. Then new records, then those who wait for old
-    /// ones.
+    /// Changes of journals first: nothing must say that their record came to be before they are there. Then cursors, which keep a kill
+    /// from repeating requests; then new records, then those who wait for old ones.
     fn pick(&mut self, now: Instant) -> Option<Task> {
         let closing = match self.phase {
             Phase::Running => false,
@@ -139,6 +154,11 @@ impl Desk {
             Phase::Abandoned | Phase::Closed => return Some(Task::Abandon),
         };
         let ready = |work| self.book.health.ready(work, now);
+        if ready(Work::Journal)
+            && let Some(task) = self.journal_task()
+        {
+            return Some(task);
+        }
         if ready(Work::Cursor) && self.book.has_dirty_cursor() {
             return Some(Task::Cursors(self.book.dirty_cursors()));
         }
@@ -166,6 +186,12 @@ impl Desk {
             return self.pick(now);
         }
         Some(Task::Finish)
+    }
+
+    fn journal_task(&self) -> Option<Task> {
+        let (journal, number, step) = self.journals.next(self.book.next_waiting().is_some())?;
+        let name = self.journals.get(journal)?.name().to_owned();
+        Some(Task::Journal { journal, name, number, step })
     }
 
     fn wake_at(&self, now: Instant) -> Option<Instant> {

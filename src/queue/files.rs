@@ -29,6 +29,8 @@ pub(super) trait Files: Send {
     fn list(&self) -> io::Result<Vec<String>>;
     fn open(&self, name: &str, mode: Mode) -> io::Result<Box<dyn Handle>>;
     fn remove(&self, name: &str) -> io::Result<()>;
+    /// In place of the file `to`, if there is one.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes creations and removals outlive a power loss.
     fn sync(&self) -> io::Result<()>;
     /// For messages.
@@ -100,6 +102,10 @@ impl Files for Directory {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         std::fs::remove_file(self.path.join(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn sync(&self) -> io::Result<()> {

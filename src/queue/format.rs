@@ -228,25 +228,25 @@ pub(super) fn read_slot(bytes: &[u8]) -> Option<(u64, Position)> {
 }
 
 /// The last four bytes become the checksum of all bytes before them.
-fn seal(bytes: &mut [u8]) {
+pub(super) fn seal(bytes: &mut [u8]) {
     let (body, crc) = bytes.split_at_mut(bytes.len() - 4);
     crc.copy_from_slice(&crc32fast::hash(body).to_le_bytes());
 }
 
-fn is_sealed(bytes: &[u8]) -> bool {
+pub(super) fn is_sealed(bytes: &[u8]) -> bool {
     let (body, _) = bytes.split_at(bytes.len() - 4);
     u32_at(bytes, bytes.len() - 4) == crc32fast::hash(body)
 }
 
 /// The caller has checked the length.
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
     u32::from_le_bytes(word)
 }
 
 /// The caller has checked the length.
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(word)

@@ -6,11 +6,12 @@ use tokio::sync::{oneshot, watch};
 
 use super::account::Account;
 use super::book::{Book, Find, Opening};
-use super::desk::{Phase, ReadRequest, Shared, Timing};
+use super::desk::{Desk, Phase, ReadRequest, Shared, Timing};
 use super::files::{Directory, Files};
+use super::journal::notebook::{Caps, Notebooks};
 use super::recovery::{Recovered, recover};
 use super::segment::{Writer, size_limit};
-use super::worker::Worker;
+use super::worker::{Own, Worker};
 use super::{Config, Fate, Ledger, OpenError, Position, ReadError, Record, RecordMeta, Stats, Storage};
 
 /// A process that is on its way out gets this long to let go of the directory.
@@ -68,7 +69,8 @@ impl Queue {
         let start = Position { sequence: 1, entry: 0 };
         let accounts = endpoints.iter().map(|name| Account::new(name, start, None)).collect();
         let book = Book::open(config, Opening { accounts, next: start.sequence, ..Opening::default() });
-        let shared = Arc::new(Shared::new(book, Timing::default()));
+        let journals = Notebooks::new(Caps::new(0, 0), Vec::new());
+        let shared = Arc::new(Shared::new(book, journals, Timing::default()));
         Self { owner: Arc::new(Owner { shared }) }
     }
 
@@ -78,12 +80,16 @@ impl Queue {
         files: Box<dyn Files>,
         timing: Timing,
     ) -> Result<Self, OpenError> {
-        let recovered = recover(&*files, endpoints);
-        let Recovered { opening, resume, cursors } =
+        let caps = Caps::new(config.max_disk_bytes, config.max_memory_bytes);
+        let recovered = recover(&*files, endpoints, caps);
+        let Recovered { opening, resume, cursors, journals } =
             recovered.map_err(|source| OpenError::List { path: files.path(""), source })?;
-        let shared = Arc::new(Shared::new(Book::open(config, opening), timing));
+        let (notebooks, journals) = journals.into_iter().unzip();
+        let notebooks = Notebooks::new(caps, notebooks);
+        let shared = Arc::new(Shared::new(Book::open(config, opening), notebooks, timing));
         let writer = Writer::new(size_limit(config.max_disk_bytes), resume);
-        let worker = Worker::new(Arc::clone(&shared), files, writer, cursors, config.max_disk_bytes);
+        let own = Own { writer, cursors, journals };
+        let worker = Worker::new(Arc::clone(&shared), files, own, config.max_disk_bytes);
         let thread = std::thread::Builder::new().name("queue".to_owned());
         thread.spawn(|| worker.run()).map_err(|source| OpenError::Thread { source })?;
         Ok(Self { owner: Arc::new(Owner { shared }) })
@@ -92,10 +98,21 @@ impl Queue {
     /// Takes a record in and returns its sequence. Never waits for the disk: the record is in memory, and the queue's
     /// thread is told. After [`Queue::close`] the record is lost and counted so.
     pub fn append(&self, meta: RecordMeta, payload: Bytes) -> u64 {
+        self.append_with(meta, payload, |_, _| ())
+    }
+
+    /// The same, and in one step with it what `also` does, which is told the record's sequence.
+    pub(super) fn append_with(
+        &self,
+        meta: RecordMeta,
+        payload: Bytes,
+        also: impl FnOnce(&mut Desk, u64),
+    ) -> u64 {
         let now = Instant::now();
         let shared = &self.owner.shared;
         let sequence = shared.with(|desk| {
             let sequence = desk.book.append(meta, payload, now);
+            also(desk, sequence);
             desk.book.look_for_stalls(now, shared.timing.stall);
             sequence
         });
@@ -192,7 +209,6 @@ impl Queue {
         let _ = closed.wait_for(|closed| *closed).await;
     }
 
-    #[cfg(test)]
     pub(super) fn shared(&self) -> &Shared {
         &self.owner.shared
     }

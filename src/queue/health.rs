@@ -11,6 +11,7 @@ use super::notice::Notice;
 /// What the queue's thread asks of the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
+    Journal,
     Record,
     Cursor,
     Removal,
@@ -20,6 +21,7 @@ pub(super) enum Work {
 impl Work {
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Journal => "writing journals",
             Self::Record => "writing records",
             Self::Cursor => "writing cursors",
             Self::Removal => "removing segments",
@@ -56,10 +58,10 @@ struct Ward {
     rest_until: Option<Instant>,
 }
 
-/// The state of all four kinds of work.
+/// The state of all five kinds of work.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    wards: [Ward; 4],
+    wards: [Ward; 5],
     pub(super) faults: Faults,
 }
 

@@ -24,6 +24,18 @@
 //!           40   4  CRC of the payload
 //!           44   4  CRC of bytes 0..44
 //!           48      payload
+//! journal-<name>                  a set of byte strings as the changes that led to it; journal-<name>.new while it is written anew
+//!   0   8  "drwq-jrn"
+//!   8   4  version = 1
+//!  12   4  CRC of bytes 0..12
+//!  16      batches, one after another:
+//!            0   4  magic ff 4a 52 6e
+//!            4   4  length of the changes in bytes
+//!            8   8  sequence of the record that brought them
+//!           16   4  0: changes; 1: the whole set, in place of everything before
+//!           20   4  CRC of the changes
+//!           24   4  CRC of bytes 0..24
+//!           28      changes: '+' or '-', length (4 bytes), entry
 //! state/                          what other rooms keep beside the queue, which does not look into it
 //! cursor-<endpoint>               1,024 bytes: two slots, at 0 and at 512, written in turn
 //!            0   4  "drwc"
@@ -46,12 +58,18 @@
 //!   past it, or when the next record would exceed the cap.
 //! - Cursors are written as soon as they move and synced, with the segments, every 5 s: a kill repeats at most what was
 //!   settled within the last write, a power loss at most 5 s of it.
+//! - A journal's changes are written before their record, and count at the next start only if that record is on disk or behind a cursor by
+//!   then: a kill leaves set and queue as of one moment. One window stays: an endpoint has taken the record before the thread has written
+//!   either, and the process is killed in that moment (about 0.1 ms after an append). A file of more than twice its set is written anew, by
+//!   rename; its bytes count against the cap, of which a journal has at most a quarter and its set an eighth. While it cannot be written its
+//!   changes wait, within the ring's bound; past that the whole set is asked for.
 //! - Sequences are never used twice: the next one is past every record, every segment's name and every cursor.
 //! - Each endpoint's [`Ledger`] closes whenever the lock is free.
 //!
 //! # Files of this room
 //! `handle` is the door; `book` (with `index`, `ring`, `shelf`, `account`, `health`) holds the rules as plain memory; `desk` is the
-//! lock and the bell; `worker` (with `segment`, `cursor`) is the thread; `recovery` and `format` read what is there.
+//! lock and the bell; `worker` (with `segment`, `cursor`) is the thread; `recovery` and `format` read what is there; `journal` is the sets
+//! beside the records.
 
 use std::path::PathBuf;
 
@@ -67,6 +85,7 @@ mod format;
 mod handle;
 mod health;
 mod index;
+mod journal;
 mod notice;
 mod recovery;
 mod ring;
@@ -79,6 +98,7 @@ mod worker;
 
 pub use error::{OpenError, ReadError};
 pub use handle::Queue;
+pub use journal::{Changes, Journal};
 pub use stats::{Damage, EndpointStats, Faults, RemovedEndpoint, Stats};
 
 /// Where records live.

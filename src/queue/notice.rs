@@ -25,6 +25,8 @@ pub(super) enum Notice {
     Recovered { work: Work, after: Duration },
     /// A record turned out to be unreadable after it had been written.
     Damaged { sequence: u64, samples: u32 },
+    /// A journal's set is larger than its share of the byte cap.
+    JournalTooLarge { name: String, bytes: u64, cap: u64 },
     /// Records that could not be kept.
     LostAtExit { endpoint: String, samples: u64 },
 }
@@ -55,6 +57,10 @@ impl Notice {
                 waiting, limit = ?limit,
                 "the queue's disk does not answer: records stay in the memory ring, delivery goes on"
             ),
+            Self::Failing { work: Work::Journal, error, retry } => error!(
+                error = %error, retry = ?retry,
+                "the queue's disk fails at writing journals: a restart would find them as they were; tried again after the delay"
+            ),
             Self::Failing { work, error, retry } => error!(
                 error = %error, retry = ?retry,
                 "the queue's disk fails at {}: records stay in the memory ring, tried again at the next append or after the delay",
@@ -67,6 +73,10 @@ impl Notice {
                 sequence,
                 samples,
                 "a queued record became unreadable on disk and is skipped; counted as overflowed and damaged"
+            ),
+            Self::JournalTooLarge { name, bytes, cap } => warn!(
+                journal = %name, bytes, cap,
+                "the set of this journal is larger than an eighth of the queue's byte cap: it is not kept over a restart until it is smaller"
             ),
             Self::LostAtExit { endpoint, samples } => warn!(
                 endpoint = %endpoint, samples,

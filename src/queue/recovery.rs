@@ -10,9 +10,11 @@ use super::cursor::CursorFile;
 use super::files::{Files, LOCK, Mode};
 use super::format::{self, FileHeader, Scan};
 use super::index::{Entry, Index};
+use super::journal::file::{JournalFile, is_unfinished, journal_of};
+use super::journal::notebook::{Caps, Notebook};
 use super::segment::{SEQUENCE_CEILING, file_name, first_of};
 use super::shelf::Segment;
-use super::{Damage, Position, RemovedEndpoint, cursor};
+use super::{Damage, Position, RemovedEndpoint, cursor, journal};
 
 /// Larger than any segment that this program writes (1 MiB and one record); what is larger was not written by it.
 const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -27,6 +29,7 @@ pub(super) struct Recovered {
     /// First sequence and length of the newest segment, if it may be appended to.
     pub(super) resume: Option<(u64, u64)>,
     pub(super) cursors: Vec<CursorFile>,
+    pub(super) journals: Vec<(Notebook, JournalFile)>,
 }
 
 enum Inspected {
@@ -35,7 +38,7 @@ enum Inspected {
 }
 
 /// Reads everything; truncates torn tails; removes cursors of endpoints that are no longer configured.
-pub(super) fn recover(files: &dyn Files, endpoints: &[String]) -> io::Result<Recovered> {
+pub(super) fn recover(files: &dyn Files, endpoints: &[String], caps: Caps) -> io::Result<Recovered> {
     let mut names = files.list()?;
     names.sort();
     report_foreign(&names, files);
@@ -60,8 +63,9 @@ pub(super) fn recover(files: &dyn Files, endpoints: &[String]) -> io::Result<Rec
     }
 
     let cursors = recover_cursors(files, &names, endpoints, &mut opening);
+    let journals = journal::recovery::recover(files, &names, caps, &mut opening);
     report(&opening, files);
-    Ok(Recovered { opening, resume, cursors })
+    Ok(Recovered { opening, resume, cursors, journals })
 }
 
 fn inspect(files: &dyn Files, first: u64, end: u64, damage: &mut Damage) -> Inspected {
@@ -128,7 +132,7 @@ fn cut_tail(files: &dyn Files, name: &str, scan: &Scan, damage: &mut Damage) -> 
     cut.is_ok()
 }
 
-fn read_whole(files: &dyn Files, name: &str) -> io::Result<Vec<u8>> {
+pub(super) fn read_whole(files: &dyn Files, name: &str) -> io::Result<Vec<u8>> {
     let file = files.open(name, Mode::Read)?;
     let length = file.len()?;
     if length > MAX_FILE_BYTES {
@@ -220,7 +224,11 @@ fn remove_cursor(files: &dyn Files, endpoint: &str, samples: u64) -> RemovedEndp
 
 fn report_foreign(names: &[String], files: &dyn Files) {
     let ours = |name: &&String| {
-        first_of(name).is_some() || cursor::endpoint_of(name).is_some() || name.as_str() == LOCK
+        first_of(name).is_some()
+            || cursor::endpoint_of(name).is_some()
+            || journal_of(name).is_some()
+            || is_unfinished(name)
+            || name.as_str() == LOCK
     };
     let foreign: Vec<&str> = names.iter().filter(|name| !ours(name)).map(String::as_str).collect();
     if !foreign.is_empty() {

@@ -3,6 +3,8 @@
 pub struct Stats {
     /// Bytes of segment files. 0 with `QUEUE_STORAGE=memory`.
     pub disk_bytes: u64,
+    /// Bytes of journals, which count against `QUEUE_MAX_DISK_BYTES` too.
+    pub journal_bytes: u64,
     /// `QUEUE_MAX_DISK_BYTES`. 0 with `QUEUE_STORAGE=memory`.
     pub disk_capacity_bytes: u64,
     /// Segment files.
@@ -65,6 +67,10 @@ pub struct Damage {
     pub unknown_segments: u64,
     /// Cursor files without a readable slot; their endpoints started at the oldest record.
     pub damaged_cursors: u64,
+    /// Bytes of unfinished batches at the ends of journals, cut off.
+    pub journal_torn_bytes: u64,
+    /// Damaged places in journals: what their changes were is not known, all others count.
+    pub damaged_journal_places: u64,
 }
 
 /// One endpoint's share of the queue.

@@ -14,14 +14,25 @@ use super::files::{Files, Handle, Mode};
 use super::format::{self, RECORD_HEADER, SEGMENT_HEADER};
 use super::health::{Fault, Work};
 use super::index::Entry;
+use super::journal::file::JournalFile;
+use super::journal::notebook::Step;
 use super::segment::{self, Writer};
 use super::{Position, ReadError, Record};
+
+/// What is written.
+pub(super) struct Own {
+    pub(super) writer: Writer,
+    pub(super) cursors: Vec<CursorFile>,
+    pub(super) journals: Vec<JournalFile>,
+}
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
     files: Box<dyn Files>,
     writer: Writer,
     cursors: Vec<CursorFile>,
+    /// In the order of the desk's notebooks; those of new ones come at their first change.
+    journals: Vec<JournalFile>,
     /// Of `QUEUE_MAX_DISK_BYTES`: a record above it never fits.
     max_disk_bytes: u64,
     /// The segment that was read last.
@@ -52,18 +63,14 @@ impl Drop for Farewell {
 }
 
 impl Worker {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        files: Box<dyn Files>,
-        writer: Writer,
-        cursors: Vec<CursorFile>,
-        max_disk_bytes: u64,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, files: Box<dyn Files>, own: Own, max_disk_bytes: u64) -> Self {
+        let Own { writer, cursors, journals } = own;
         Self {
             shared,
             files,
             writer,
             cursors,
+            journals,
             max_disk_bytes,
             reading: None,
             unreadable: None,
@@ -77,6 +84,9 @@ impl Worker {
         let mut worker = self;
         loop {
             match worker.shared.next_task() {
+                Task::Journal { journal, name, number, step } => {
+                    worker.write_journal(journal, &name, number, &step);
+                }
                 Task::Cursors(dirty) => worker.write_cursors(&dirty),
                 Task::Write(record) => worker.write(&record),
                 Task::Read(request) => worker.read(request),
@@ -135,6 +145,31 @@ impl Worker {
         self.writer.write(record)
     }
 
+    fn write_journal(&mut self, journal: usize, name: &str, number: u64, step: &Step) {
+        // A journal that is new may come before one that is new and older.
+        while self.journals.len() <= journal {
+            let at = self.journals.len();
+            let name =
+                self.shared.lock().journals.get(at).map_or(name.to_owned(), |new| new.name().to_owned());
+            self.journals.push(JournalFile::new(&name, 0));
+        }
+        match self.journals[journal].apply(&*self.files, step) {
+            Ok(directory_changed) => {
+                self.directory_changed |= directory_changed;
+                let bytes = self.journals.iter().map(JournalFile::bytes).sum();
+                self.shared.with(|desk| {
+                    desk.book.set_beside(bytes);
+                    if let Some(notebook) = desk.journals.get_mut(journal) {
+                        notebook.done(number);
+                    }
+                });
+                self.schedule_sync();
+                self.worked(Work::Journal);
+            }
+            Err(error) => self.failed(Work::Journal, &error),
+        }
+    }
+
     fn write_cursors(&mut self, dirty: &[(usize, Position)]) {
         let mut failure = None;
         for (endpoint, position) in dirty {
@@ -188,8 +223,12 @@ impl Worker {
         }
     }
 
-    /// Records before cursors: a cursor that survives a power loss must not stand behind records that do not.
+    /// Records before cursors: a cursor that survives a power loss must not stand behind records that do not. Changes of journals before
+    /// records, as they are written.
     fn sync_all(&mut self) -> io::Result<()> {
+        for journal in &mut self.journals {
+            journal.sync()?;
+        }
         self.writer.sync()?;
         for cursor in &mut self.cursors {
             cursor.sync()?;

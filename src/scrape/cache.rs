@@ -32,6 +32,8 @@ struct Entry {
     raw: Arc<[u8]>,
     spelling: Spelling,
     line: Line,
+    /// Whether a sample of it was ever good: Prometheus caches it only then (remote-write 4.03).
+    cached: bool,
     /// The last scrape that had this line, and where.
     seen: u64,
     position: u32,
@@ -65,19 +67,28 @@ impl LineCache {
         self.distinct = 0;
     }
 
-    /// What these bytes come to.
-    pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<Line> {
+    /// What these bytes come to, and whether [`LineCache::cached`] was said of the line.
+    pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<(Line, bool)> {
         let indexed = || self.index[spelling as usize].get(raw).copied();
         let id = self.guessed(raw, spelling).or_else(indexed)?;
-        let line = self.entries.get(id as usize)?.as_ref()?.line;
+        let entry = self.entries.get(id as usize)?.as_ref()?;
+        let found = (entry.line, entry.cached);
         self.note(id);
-        Some(line)
+        Some(found)
+    }
+
+    /// The line that was found or inserted last has had a good sample.
+    pub(super) fn cached(&mut self) {
+        let entry = self.current.last().and_then(|id| self.entries.get_mut(*id as usize)?.as_mut());
+        if let Some(entry) = entry {
+            entry.cached = true;
+        }
     }
 
     /// Remembers a line that [`LineCache::find`] does not know.
     pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, line: Line) {
         let raw: Arc<[u8]> = raw.into();
-        let entry = Entry { raw: Arc::clone(&raw), spelling, line, seen: 0, position: 0 };
+        let entry = Entry { raw: Arc::clone(&raw), spelling, line, cached: false, seen: 0, position: 0 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.entries[id as usize] = Some(entry);
@@ -175,7 +186,7 @@ mod tests {
         let found = lines
             .iter()
             .map(|line| {
-                let found = cache.find(line.as_bytes(), Spelling::AsExposed);
+                let found = cache.find(line.as_bytes(), Spelling::AsExposed).map(|(line, _)| line);
                 if found.is_none() {
                     let slot = line.bytes().last().unwrap();
                     cache.insert(line.as_bytes(), Spelling::AsExposed, Line::Series(u32::from(slot)));
@@ -222,10 +233,11 @@ mod tests {
         cache.insert(b"m", Spelling::AsExposed, Line::Series(1));
         assert_eq!(cache.find(b"m", Spelling::Le), None);
         cache.insert(b"m", Spelling::Le, Line::Series(2));
+        cache.cached();
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
-        assert_eq!(cache.find(b"m", Spelling::Le), Some(Line::Series(2)));
-        assert_eq!(cache.find(b"m", Spelling::AsExposed), Some(Line::Series(1)));
+        assert_eq!(cache.find(b"m", Spelling::Le), Some((Line::Series(2), true)));
+        assert_eq!(cache.find(b"m", Spelling::AsExposed), Some((Line::Series(1), false)));
     }
 
     #[test]
@@ -235,7 +247,7 @@ mod tests {
         cache.insert(b"dropped", Spelling::AsExposed, Line::Filtered);
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
-        assert_eq!(cache.find(b"dropped", Spelling::AsExposed), Some(Line::Filtered));
+        assert_eq!(cache.find(b"dropped", Spelling::AsExposed), Some((Line::Filtered, false)));
         cache.end(true, |slot| panic!("{slot} forgotten"));
         assert!(scrape(&mut cache, &["x"]).1.is_empty());
         assert_eq!(cache.remembered, 1);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::cache::Spelling;
 use super::error::ScrapeError;
+use super::repeated;
 use super::target_labels::TargetLabels;
 use crate::exposition::Series as ExposedSeries;
 use crate::model::Labels;
@@ -79,7 +80,7 @@ impl Naming {
         if !self.relabelling.names.verdict(&line.name()?).keeps(self.role) {
             return Ok(None);
         }
-        let mut exposed = line.exposed()?;
+        let mut exposed = repeated::settled(line, &self.labels)?;
         match spelling {
             Spelling::AsExposed => {}
             Spelling::Le | Spelling::Quantile => exposed.normalize(line.in_force),

@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::departed::{Departed, Newest};
 use super::families::{Families, FamilyRef};
 use crate::model::{Description, Labels, MetricType};
+
+/// The newest timestamp of a series that another process has begun: there is one, and nobody knows which.
+const SOME_TIME_AGO: i64 = i64::MIN + 1;
 
 /// One series.
 #[derive(Debug)]
@@ -26,6 +30,16 @@ pub(super) struct Series {
     pub(super) touched_timestamp: i64,
     /// The last scrape in which it had no timestamp of its own: those series get staleness markers (remote-write 3.04).
     pub(super) tracked: u64,
+    /// See [`OpenSeries`](super::open_series::OpenSeries).
+    pub(super) open: bool,
+}
+
+impl Series {
+    /// Another process has begun it and not ended it.
+    pub(super) fn reopen(&mut self) {
+        self.open = true;
+        self.last_timestamp = self.last_timestamp.max(SOME_TIME_AGO);
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +64,21 @@ pub(super) struct SeriesTable {
     /// Series without holders: their slots are free once their markers have been encoded, at the next scrape.
     leaving: Vec<u32>,
     generation: u32,
+    departed: Departed,
 }
 
 impl SeriesTable {
-    /// Frees the slots of series that vanished in the scrape before.
-    pub(super) fn begin(&mut self) {
+    /// Frees the slots of series that vanished in the scrape before; `now` is the newest timestamp so far, ms since the epoch.
+    pub(super) fn begin(&mut self, now: i64) {
         for slot in std::mem::take(&mut self.leaving) {
             if self.slots[slot as usize].as_ref().is_some_and(|series| series.holders == 0)
                 && let Some(series) = self.slots[slot as usize].take()
             {
                 self.by_labels.remove(&series.labels);
+                if series.last_timestamp > SOME_TIME_AGO {
+                    let newest = Newest { timestamp: series.last_timestamp, value: series.last_value };
+                    self.departed.remember(&series.labels, newest, now);
+                }
                 self.free.push(slot);
             }
         }
@@ -153,6 +172,11 @@ impl SeriesTable {
         Description { labels: self.labels(slot), metric_type, help }
     }
 
+    /// All series that have begun and not ended.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Labels> {
+        self.slots.iter().flatten().filter(|series| series.open).map(|series| &*series.labels)
+    }
+
     #[cfg(test)]
     pub(super) fn highest_slot(&self) -> usize {
         self.slots.len()
@@ -160,6 +184,7 @@ impl SeriesTable {
 
     fn occupy(&mut self, labels: Labels) -> u32 {
         self.generation = self.generation.wrapping_add(1);
+        let newest = self.departed.recall(&labels);
         let labels = Arc::new(labels);
         let series = Series {
             labels: Arc::clone(&labels),
@@ -167,11 +192,12 @@ impl SeriesTable {
             metadata_epoch: u64::MAX,
             generation: self.generation,
             holders: 0,
-            last_timestamp: i64::MIN,
-            last_value: 0,
+            last_timestamp: newest.map_or(i64::MIN, |newest| newest.timestamp),
+            last_value: newest.map_or(0, |newest| newest.value),
             touched: 0,
             touched_timestamp: i64::MIN,
             tracked: 0,
+            open: false,
         };
         let slot = match self.free.pop() {
             Some(slot) => {

@@ -42,6 +42,11 @@ impl TargetLabels {
         merged.into_iter().collect()
     }
 
+    /// Whether an exposed label of this name is renamed, unless it is empty.
+    pub(super) fn renames(&self, name: &str) -> bool {
+        self.clash == Clash::TargetWins && self.target.get(name).is_some()
+    }
+
     /// The label set of a synthetic series such as `up`.
     pub(super) fn synthetic(&self, metric: &str) -> Labels {
         let mut labels = self.target.clone();

@@ -3,6 +3,7 @@
 mod endpoints;
 mod queue_dir;
 mod relabelling;
+mod restart;
 mod self_heal;
 mod settings;
 mod survival;

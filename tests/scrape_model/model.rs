@@ -52,7 +52,7 @@ pub(super) struct Model {
     setup: Setup,
     /// Lines of the last good scrape and of the failed ones after it, and the series that they name.
     known: BTreeMap<(String, &'static str), Labels>,
-    /// Newest sample of each series that the target still has.
+    /// Newest sample of each series that the target ever had.
     newest: BTreeMap<Labels, (i64, u64)>,
     /// Series of the last scrape that had no timestamps of their own, in order of appearance.
     tracked: Vec<Labels>,
@@ -65,7 +65,10 @@ pub(super) struct Model {
 struct Draft {
     outcome: Outcome,
     samples: Vec<(Labels, Option<u64>, i64)>,
+    /// Lines that the cache has from now on.
     seen: BTreeMap<(String, &'static str), Labels>,
+    /// All lines.
+    exposed: BTreeSet<(String, &'static str)>,
     tracked: Vec<Labels>,
 }
 
@@ -107,7 +110,7 @@ impl Model {
         if draft.outcome.failed {
             self.roll_back(&mut draft);
         } else {
-            self.known = std::mem::take(&mut draft.seen);
+            self.cache(&mut draft, lines);
         }
         self.finish(draft, at)
     }
@@ -132,12 +135,13 @@ impl Model {
             self.roll_back(&mut draft);
             return None;
         }
-        self.known = std::mem::take(&mut draft.seen);
+        self.cache(&mut draft, lines);
         Some(self.finish(draft, at))
     }
 
     pub(super) fn end_all(&mut self, at: i64) -> Outcome {
-        self.forget();
+        // The target's loop ends, and its cache with it.
+        self.known.clear();
         let at = at.max(self.latest.saturating_add(1));
         let mut draft = Draft::default();
         self.mark_missing(&mut draft, at);
@@ -147,11 +151,14 @@ impl Model {
         self.commit(draft, at)
     }
 
-    /// The order of a series is remembered while the target has it.
-    fn forget(&mut self) {
-        let own: BTreeSet<_> = self.own_series(&Outcome::default()).into_iter().map(|own| own.0).collect();
-        let known: BTreeSet<_> = self.known.values().collect();
-        self.newest.retain(|labels, _| known.contains(labels) || own.contains(labels));
+    /// An empty body is taken for a failed scrape: nothing is forgotten.
+    fn cache(&mut self, draft: &mut Draft, lines: &[Line]) {
+        let seen = std::mem::take(&mut draft.seen);
+        if lines.is_empty() {
+            return;
+        }
+        self.known.retain(|key, _| draft.exposed.contains(key));
+        self.known.extend(seen);
     }
 
     fn roll_back(&mut self, draft: &mut Draft) {
@@ -190,7 +197,6 @@ impl Model {
     }
 
     fn read(&mut self, lines: &[Line], flaw: Option<(usize, Flaw)>, round: u8, at: i64) -> Draft {
-        self.forget();
         let mut draft = Draft::default();
         let mut word = "untyped";
         for line in 0..=lines.len() {
@@ -247,7 +253,7 @@ impl Model {
         let labels = self.labels(sample, bound);
         let key = (sample.series(), bound);
         let new = !self.known.contains_key(&key) && !draft.seen.contains_key(&key);
-        draft.seen.insert(key, labels.clone());
+        draft.exposed.insert(key.clone());
         let own =
             sample.timestamp.filter(|_| self.setup.honor_timestamps).map(|after| EPOCH + i64::from(after));
         let synthetic = self.own_series(&Outcome::default()).into_iter().any(|own| own.0 == labels);
@@ -256,16 +262,15 @@ impl Model {
         }
         let bits = sample.value.bits(round);
         let timestamp = own.unwrap_or(at);
+        // Prometheus learns only when it stores the scrape that two spellings are one series: for its cache each sample stands alone.
+        let alone = self.judge(&Draft::default(), &labels, Some(bits), timestamp, at);
+        if matches!(alone, Verdict::Stored | Verdict::Repeated) {
+            draft.outcome.added += u64::from(new);
+            draft.seen.insert(key, labels.clone());
+        }
         match self.judge(draft, &labels, Some(bits), timestamp, at) {
-            Verdict::Stored => {
-                draft.outcome.added += u64::from(new);
-                draft.samples.push((labels, Some(bits), timestamp));
-            }
-            Verdict::Duplicate => {
-                // Prometheus learns only when it stores the scrape that two spellings are one series.
-                draft.outcome.added += u64::from(new);
-                draft.outcome.duplicate += 1;
-            }
+            Verdict::Stored => draft.samples.push((labels, Some(bits), timestamp)),
+            Verdict::Duplicate => draft.outcome.duplicate += 1,
             Verdict::Repeated => draft.outcome.duplicate += 1,
             Verdict::OutOfOrder => draft.outcome.out_of_order += 1,
             Verdict::TooFarAhead => draft.outcome.too_far_ahead += 1,

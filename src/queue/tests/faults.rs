@@ -116,6 +116,11 @@ impl Files for FaultyFiles {
         self.inner.remove(name)
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.faults.check(|_| None)?;
+        self.inner.rename(from, to)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.faults.check(|plan| plan.sync)?;
         self.inner.sync()

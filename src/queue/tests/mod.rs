@@ -1,10 +1,11 @@
 //! The room's tests: `recovery` damages files, `cursors` damages and renames cursors, `ledger` checks the counts against a
-//! model, `notices` counts the log lines, `retention` reaches the caps, `disk` fails and freezes the file system, `door` opens and closes.
+//! model, `notices` counts the log lines, `retention` reaches the caps, `journal` keeps sets beside the records, `disk` fails and freezes the file system, `door` opens and closes.
 
 mod cursors;
 mod disk;
 mod door;
 mod faults;
+mod journal;
 mod ledger;
 mod notices;
 mod recovery;

@@ -1,6 +1,8 @@
 //! One scrape's body to samples: rollback, staleness, synthetic series. Pure; the timer and the socket are elsewhere.
 
 mod discard;
+mod rename;
+mod staleness;
 
 use std::time::Instant;
 
@@ -9,13 +11,15 @@ pub use discard::Discarded;
 use super::cache::{Line, LineCache, Spelling};
 use super::error::ScrapeError;
 use super::families::Families;
+use super::open_series::OpenSeries;
 use super::relabelling::{Naming, Relabelling};
 use super::series::SeriesTable;
 use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
 use crate::exposition::{Entry, Parser, Series as ExposedSeries};
-use crate::model::{Description, Labels, MetricType, STALE_MARKER_BITS, SampleRef, stale_marker};
+use crate::model::{Description, Labels, MetricType, STALE_MARKER_BITS, SampleRef};
 use discard::{Discard, MAX_AHEAD_MS, MAX_BEHIND_MS};
+use staleness::Vanished;
 
 /// The rules by which a body is read.
 #[derive(Clone, Debug)]
@@ -76,6 +80,7 @@ pub struct Ingest {
     /// Series without timestamps of their own in the last good scrape, held: what vanishes from here gets a marker.
     tracked: Vec<u32>,
     tracked_now: Vec<u32>,
+    open: OpenSeries,
     samples: Vec<SampleRef>,
     last_timestamp: i64,
 }
@@ -100,6 +105,7 @@ impl Ingest {
             scrape: 0,
             tracked: Vec::new(),
             tracked_now: Vec::new(),
+            open: OpenSeries::default(),
             samples: Vec::new(),
             last_timestamp: i64::MIN,
         }
@@ -115,7 +121,7 @@ impl Ingest {
             Err(error) => {
                 self.roll_back(&mut report);
                 report.failure = Some(error);
-                Vanished::All
+                Vanished::Seen
             }
         };
         self.conclude(vanished, timestamp, started, report)
@@ -145,12 +151,15 @@ impl Ingest {
     pub fn end_all(&mut self, timestamp: i64) -> u64 {
         self.begin();
         let timestamp = timestamp.max(self.last_timestamp.saturating_add(1));
-        let mut markers = self.mark_vanished(timestamp, Vanished::All);
+        let mut markers = self.mark_vanished(timestamp, Vanished::Target);
         for at in 0..self.synthetic.len() {
             markers += u64::from(self.mark(self.synthetic[at].slot, timestamp));
         }
         markers += self.end_retired(timestamp);
         self.commit(timestamp);
+        // As with a target that Prometheus has removed: the next one begins with an empty cache.
+        let series = &mut self.series;
+        self.lines.forget_all(|slot| series.release(slot));
         markers
     }
 
@@ -170,7 +179,8 @@ impl Ingest {
         self.scrape += 1;
         self.samples.clear();
         self.tracked_now.clear();
-        self.series.begin();
+        self.series.begin(self.last_timestamp);
+        self.open.begin();
         self.lines.begin();
     }
 
@@ -181,7 +191,8 @@ impl Ingest {
         self.renew_names(body);
         self.append(body, timestamp, report)?;
         let series = &mut self.series;
-        self.lines.end(true, |slot| series.release(slot));
+        // Prometheus takes an empty body for a failed scrape here, and keeps its cache (remote-write 4.03).
+        self.lines.end(!body.is_empty(), |slot| series.release(slot));
         Ok(())
     }
 
@@ -205,6 +216,7 @@ impl Ingest {
         self.lines.end(false, |slot| series.release(slot));
         // What the failed scrape touched counts as untouched.
         self.scrape += 1;
+        self.open.begin();
         self.samples.clear();
         self.tracked_now.clear();
         (report.discarded, report.filtered) = (Discarded::default(), 0);
@@ -242,8 +254,8 @@ impl Ingest {
             return Ok(());
         }
         let spelling = self.spelling(exposed.in_force);
-        let (line, known) = match self.lines.find(exposed.raw, spelling) {
-            Some(line) => (line, true),
+        let (line, cached) = match self.lines.find(exposed.raw, spelling) {
+            Some(found) => found,
             None => (self.introduce(exposed, spelling)?, false),
         };
         let Line::Series(slot) = line else {
@@ -253,8 +265,8 @@ impl Ingest {
         report.post_relabel += 1;
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
         let admitted = self.admit(slot, exposed.value, own, timestamp);
-        // Of two spellings of one series Prometheus counts both: that they are one shows only when the scrape is stored (remote-write 4.03).
-        if !known && matches!(admitted, Ok(()) | Err(Discard::Duplicate)) {
+        if !cached && self.is_cacheable(slot, exposed.value, own.unwrap_or(timestamp), timestamp) {
+            self.lines.cached();
             report.added += 1;
         }
         if let Err(cause) = admitted {
@@ -293,6 +305,16 @@ impl Ingest {
         Ok(())
     }
 
+    /// Whether Prometheus would cache a line with this sample: if it could be stored behind what was stored before this scrape. That two
+    /// spellings of one scrape are one series shows only later, so both count (remote-write 4.03).
+    fn is_cacheable(&mut self, slot: u32, value: f64, at: i64, timestamp: i64) -> bool {
+        let series = self.series.get_mut(slot);
+        let repeated = at == series.last_timestamp && value.to_bits() == series.last_value;
+        let in_bounds =
+            at <= timestamp.saturating_add(MAX_AHEAD_MS) && at >= timestamp.saturating_sub(MAX_BEHIND_MS);
+        repeated || (in_bounds && at > series.last_timestamp)
+    }
+
     fn count_discarded(&self, slot: u32, cause: Discard, report: &mut Report) {
         let reason = report.discarded.count(cause);
         if report.first_discarded.is_none() {
@@ -324,44 +346,6 @@ impl Ingest {
         }
     }
 
-    /// Markers for what the last good scrape had and this one has not; a failed scrape has nothing (remote-write 3.01 to 3.03).
-    fn mark_vanished(&mut self, timestamp: i64, vanished: Vanished) -> u64 {
-        let before = std::mem::take(&mut self.tracked);
-        let mut markers = 0;
-        for slot in &before {
-            let gone = match vanished {
-                Vanished::All => true,
-                Vanished::Missing => self.series.get_mut(*slot).tracked != self.scrape,
-            };
-            if gone {
-                markers += u64::from(self.mark(*slot, timestamp));
-            }
-        }
-        // A line may name another series the next time it comes; what it named until now is still to be ended.
-        self.tracked_now.iter().for_each(|slot| self.series.hold(*slot));
-        before.iter().for_each(|slot| self.series.release(*slot));
-        self.tracked = std::mem::replace(&mut self.tracked_now, before);
-        self.tracked_now.clear();
-        markers
-    }
-
-    /// A marker that would not be the newest sample of its series is dropped in silence (remote-write 3.09), and so is one for a series
-    /// that has ended or never began.
-    fn mark(&mut self, slot: u32, timestamp: i64) -> bool {
-        let scrape = self.scrape;
-        let series = self.series.get_mut(slot);
-        let touched = series.touched == scrape;
-        let newest = if touched { series.touched_timestamp } else { series.last_timestamp };
-        let ended = !touched && series.last_value == STALE_MARKER_BITS;
-        if newest == i64::MIN || ended || timestamp <= newest {
-            return false;
-        }
-        (series.touched, series.touched_timestamp) = (scrape, timestamp);
-        let generation = series.generation;
-        self.samples.push(SampleRef { slot, generation, value: stale_marker(), timestamp });
-        true
-    }
-
     fn append_synthetic(&mut self, timestamp: i64, started: Instant, report: &mut Report) {
         for at in 0..self.synthetic.len() {
             let Synthetic { kind, slot } = self.synthetic[at];
@@ -374,24 +358,26 @@ impl Ingest {
     }
 
     fn commit(&mut self, timestamp: i64) {
-        for sample in &mut self.samples {
+        for (at, sample) in self.samples.iter_mut().enumerate() {
             // Only now: a HELP or TYPE may stand behind its samples, or come as a series ends.
             sample.generation = self.series.refresh_metadata(sample.slot, &self.families);
-            let series = self.series.get_mut(sample.slot);
+            let slot = sample.slot;
+            let series = self.series.get_mut(slot);
             (series.last_timestamp, series.last_value) = (sample.timestamp, sample.value.to_bits());
+            match (series.open, series.last_value == STALE_MARKER_BITS) {
+                (true, false) => {}
+                (true, true) => self.open.ends(slot, at, &mut series.open),
+                (false, true) => {}
+                (false, false) => {
+                    if series.tracked == self.scrape || series.is_synthetic() {
+                        self.open.goes_on(slot, at, &mut series.open);
+                    }
+                }
+            }
         }
+        self.open.conclude(self.samples.len(), &mut self.series);
         self.last_timestamp = self.last_timestamp.max(timestamp);
     }
-}
-
-mod rename;
-
-/// Which series of the last good scrape are gone.
-#[derive(Clone, Copy, Debug)]
-enum Vanished {
-    /// Those that this scrape has not.
-    Missing,
-    All,
 }
 
 #[cfg(test)]

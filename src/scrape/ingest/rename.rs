@@ -50,7 +50,9 @@ impl Ingest {
     pub(super) fn end_retired(&mut self, timestamp: i64) -> u64 {
         let mut markers = 0;
         for slot in std::mem::take(&mut self.retired) {
-            markers += u64::from(self.mark(slot, timestamp));
+            let marked = self.mark(slot, timestamp);
+            markers += u64::from(marked);
+            self.open.untracked(slot, marked);
             self.series.release(slot);
         }
         markers
@@ -63,8 +65,8 @@ impl Ingest {
         }
         let spelling = self.spelling(exposed.in_force);
         match self.lines.find(exposed.raw, spelling) {
-            Some(Line::Series(_)) => Ok(true),
-            Some(Line::Filtered) => Ok(false),
+            Some((Line::Series(_), _)) => Ok(true),
+            Some((Line::Filtered, _)) => Ok(false),
             None => Ok(self.naming.series(exposed, spelling)?.is_some()),
         }
     }

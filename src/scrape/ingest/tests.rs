@@ -13,6 +13,10 @@ use super::{Ingest, Report, Rules};
 use crate::model::{Labels, MetricType, is_stale_marker};
 use crate::scrape::{Relabelling, ScrapeError};
 
+mod repeated;
+mod restart;
+mod returns;
+
 fn rules() -> Rules {
     Rules {
         target_labels: Labels::from_iter([("job", "docker")]),
@@ -325,7 +329,7 @@ fn slots_of_vanished_series_are_reused_with_a_new_generation() {
     let mut target = Target::new(rules());
     target.scrape(1, "a 1\n");
     let first = target.ingest.samples()[0];
-    target.scrape(2, "");
+    target.scrape(2, "# nothing\n");
     target.scrape(3, "b 1\n");
     let second = target.ingest.samples()[0];
     assert_eq!(first.slot, second.slot);

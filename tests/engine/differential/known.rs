@@ -4,11 +4,6 @@
 //! Not served, because 2.42 differs: names in quotes (remote-write 4.23), which it cannot read; blanks before a metric's name, which it takes for a part
 //! of the name; an `exported_` label without a value beside a clash, which it takes for taken.
 //!
-//! Not served, because we differ from both: a label name twice in a line when one value is empty or the target has that label (we refuse the scrape,
-//! they keep one or none of the two); a series that was gone and comes back with a timestamp older than its newest sample (we have forgotten that one and
-//! send the sample, which the receiver refuses with its whole request); a series whose first sample is too far ahead or too old (they count it as added when it
-//! comes again).
-//!
 //! Not compared: which Content-Type fails a scrape (remote-write 4.10: 2.42 takes anything unknown for text 0.0.4, which is our default too), OpenMetrics
 //! and protobuf (not asked for).
 

@@ -214,6 +214,18 @@ pub(super) fn timestamps(start: i64) -> Vec<Step> {
         body(&[("own", Some(at(-20))), ("broken line", None)]),
         body(&[("own", Some(at(-20))), ("plain", None)]),
         body(&[("plain", Some(at(-90)))]),
+        // Gone, and back with an older timestamp than the newest sample, or than the marker.
+        body(&[("gone", Some(at(-19))), ("ended", None), ("plain", None)]),
+        body(&[("plain", None)]),
+        body(&[("plain", None)]),
+        body(&[("gone", Some(at(-25))), ("ended", Some(at(-25))), ("plain", None)]),
+        body(&[("gone", Some(at(-18))), ("ended", None), ("plain", None)]),
+        // Counted as added with the first sample that can be stored.
+        body(&[("early", Some(at(7_200))), ("plain", None)]),
+        body(&[("early", Some(at(7_200))), ("plain", None)]),
+        body(&[("early", None), ("plain", None)]),
+        body(&[("early", Some(at(7_200))), ("plain", None)]),
+        body(&[("early", None), ("plain", None)]),
         body(&[("plain", None)]),
         // A sample that the receiver's head is too young for must not take the scrape's others with it.
         body(&[("ancient", Some(at(-36_000))), ("steady", None)]),
@@ -256,6 +268,20 @@ pub(super) fn clashes(job: &str) -> Vec<Step> {
     ];
     steps.push(Step::text(format!("m{{of=\"{job}\",a=\"1\",a=\"2\"}} 1\n")));
     steps.push(body(&labels, 7));
+    let twice = ["a=\"\",a=\"1\"", "a=\"1\",a=\"\"", "a=\"1\",a=\"\",a=\"2\"", "b=\"1\""];
+    steps.push(body(&twice, 8));
+    for labels in
+        ["job=\"x\",job=\"y\"", "job=\"x\",job=\"\"", "job=\"\",job=\"x\"", "instance=\"x\",instance=\"x\""]
+    {
+        steps.push(body(&[labels], 9));
+        steps.push(body(&["b=\"2\""], 10));
+    }
+    for line in
+        [format!("m{{of=\"{job}\",__name__=\"\"}} 1\n"), format!("m{{of=\"{job}\",__name__=\"n\"}} 1\n")]
+    {
+        steps.push(body(&labels[..2], 11));
+        steps.push(Step::text(line));
+    }
     steps
 }
 

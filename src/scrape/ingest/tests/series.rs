@@ -82,7 +82,6 @@ fn rw_4_16_a_name_that_is_missing_or_none_or_a_label_twice_fails_the_scrape() {
         "m{a-b=\"1\"} 1",
         "m{a=\"1\",a=\"1\"} 1",
         "m{a=\"1\",b=\"2\",a=\"2\"} 1",
-        "m{a=\"\",a=\"1\"} 1",
         "m{__name__=\"n\"} 1",
         "m{\"\"=\"1\"} 1",
         "m",

@@ -1,0 +1,123 @@
+//! The series that have begun and not ended, kept beside the queue for the next process (remote-write 3.07).
+
+use bytes::Bytes;
+use tracing::warn;
+
+use crate::model::Labels;
+use crate::queue::{Changes, Journal, RecordMeta};
+use crate::scrape::{ChangeKind, Ingest, SeriesChange};
+
+/// One source's journal.
+#[derive(Debug)]
+pub(super) struct OpenSeries {
+    journal: Journal,
+    /// Used again and again.
+    changes: Changes,
+    entry: Vec<u8>,
+}
+
+impl OpenSeries {
+    pub(super) fn new(journal: Journal) -> Self {
+        Self { journal, changes: Changes::default(), entry: Vec::new() }
+    }
+
+    /// What the process before has left open. Given once.
+    pub(super) fn take_restored(&self) -> Vec<Labels> {
+        let entries = self.journal.take_recovered();
+        let restored: Vec<Labels> = entries.iter().filter_map(|entry| read(entry)).collect();
+        let unreadable = entries.len() - restored.len();
+        if unreadable > 0 {
+            warn!(
+                unreadable,
+                "label sets in the journal of open series make no sense; these series fade instead of ending"
+            );
+        }
+        restored
+    }
+
+    /// Queues a record, and what it changes.
+    pub(super) fn append(&mut self, meta: RecordMeta, payload: Bytes, brings: &[SeriesChange], of: &Ingest) {
+        self.collect(brings, of);
+        self.journal.append(meta, payload, &self.changes);
+    }
+
+    /// Notes what no record brings, and the whole set if the journal wants it.
+    pub(super) fn conclude(&mut self, rest: &[SeriesChange], of: &Ingest) {
+        if !rest.is_empty() {
+            self.collect(rest, of);
+            self.journal.note(&self.changes);
+        }
+        if self.journal.wants_whole() {
+            let mut whole = Changes::whole();
+            for labels in of.open_series() {
+                write(labels, &mut self.entry);
+                whole.add(&self.entry);
+            }
+            self.journal.note(&whole);
+        }
+    }
+
+    fn collect(&mut self, changes: &[SeriesChange], of: &Ingest) {
+        self.changes.clear();
+        for change in changes {
+            write(of.describe(change.slot).labels, &mut self.entry);
+            match change.kind {
+                ChangeKind::Opened => self.changes.add(&self.entry),
+                ChangeKind::Ended => self.changes.remove(&self.entry),
+            }
+        }
+    }
+}
+
+/// Each text with its length in four bytes before it: name, value, name, value.
+fn write(labels: &Labels, entry: &mut Vec<u8>) {
+    entry.clear();
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        // A text of 4 GiB is not read back, and its series fades.
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        entry.extend_from_slice(&length.to_le_bytes());
+        entry.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// `None` for anything but what [`write`] makes of a label set.
+fn read(mut entry: &[u8]) -> Option<Labels> {
+    let mut labels = Labels::new();
+    while !entry.is_empty() {
+        let name = text(&mut entry)?;
+        let value = text(&mut entry)?;
+        if name.is_empty() || value.is_empty() || labels.get(name).is_some() {
+            return None;
+        }
+        labels.set(name, value);
+    }
+    (!labels.is_empty()).then_some(labels)
+}
+
+fn text<'a>(entry: &mut &'a [u8]) -> Option<&'a str> {
+    let (length, rest) = entry.split_first_chunk::<4>()?;
+    let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    *entry = rest;
+    std::str::from_utf8(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_set_comes_back_as_it_went_and_nothing_else_is_one() {
+        let labels = Labels::from_iter([("__name__", "m"), ("a", "x\"\n\u{e9}"), ("b", "2")]);
+        let mut entry = vec![1, 2, 3];
+        write(&labels, &mut entry);
+        assert_eq!(read(&entry), Some(labels));
+        for cut in 1..entry.len() {
+            if let Some(shorter) = read(&entry[..cut]) {
+                assert!(shorter.len() < 3, "{cut}");
+            }
+        }
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&[1, 0, 0, 0, 0xff, 1, 0, 0, 0, b'a']), None);
+        assert_eq!(read(&[0; 8]), None);
+    }
+}
