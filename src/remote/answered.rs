@@ -9,7 +9,7 @@ use super::client::{Answer, NoAnswer};
 use super::decision::{Known, Message, Others, Reply, decide, of_failure};
 use super::metrics::Code;
 use super::outcome::{Cause, Outcome, Reason};
-use super::refusal::Blame;
+use super::refusal::{Blame, Words};
 use super::search::Step;
 use super::worker::{Answers, MIN_PATIENCE, Next, Suspect, Worker};
 use crate::queue::{Fate, Position};
@@ -53,6 +53,9 @@ impl Worker {
                 let known = self.known(batch, history.answered(answer.reply.status));
                 let early = decide(&answer.reply, "", &known, SystemTime::now());
                 if early == Outcome::Delivered {
+                    if self.has_suspects(batch.end()) {
+                        self.last_chance(batch.end()).await;
+                    }
                     self.delivered(batch);
                     self.client.text(answer).await;
                     return Next::Done;
@@ -241,43 +244,68 @@ impl Worker {
 
     /// Samples that get 500: left out of the next requests. The cursor stays in front of them.
     fn set_aside(&mut self, batch: &Batch, text: &str) {
-        for (record, entry) in batch.sent() {
-            let at = Position { sequence: record.sequence, entry };
-            let series = self.assembler.sieve.series(record, entry).ok();
-            self.assembler.sieve.aside.insert(at);
-            self.suspects.push(Suspect { at, series, said: text.to_owned() });
-        }
+        let sieve = &mut self.assembler.sieve;
+        let alone = batch.sent().next().filter(|_| batch.samples == 1);
+        let series = alone.and_then(|(record, entry)| sieve.series(record, entry).ok());
+        let samples = batch.sent().map(|(record, entry)| Position { sequence: record.sequence, entry });
+        let samples: Vec<Position> = samples.collect();
+        sieve.aside.extend(&samples);
+        let (body, said) = (batch.body.clone(), text.to_owned());
+        self.suspects.push(Suspect { samples, series, body, status: 500, said });
     }
 
     /// Whether anything before `end` is set aside.
     pub(super) fn has_suspects(&self, end: Position) -> bool {
-        self.suspects.iter().any(|suspect| suspect.at < end)
+        self.assembler.sieve.aside.first().is_some_and(|at| *at < end)
     }
 
     /// What was set aside and has left the queue otherwise is not looked at any more.
     pub(super) fn forget_suspects(&mut self, cursor: Position) {
-        if !self.suspects.is_empty() {
-            self.suspects.retain(|suspect| suspect.at >= cursor);
+        if self.assembler.sieve.has_aside() {
             self.assembler.sieve.aside.retain(|at| *at >= cursor);
+            self.suspects.retain(|suspect| suspect.samples.iter().any(|at| *at >= cursor));
         }
     }
 
-    /// What was set aside before `end` has been booked: it is poison.
+    /// Something behind them got through, so the server is well: the samples set aside have one more try before they count as
+    /// poison. What got through first is a single sample, so hardly a newer one of their series.
+    async fn last_chance(&mut self, end: Position) {
+        let mut suspects = std::mem::take(&mut self.suspects);
+        for suspect in suspects.iter_mut().filter(|suspect| suspect.samples.iter().any(|at| *at < end)) {
+            let Ok(answer) = self.post(&suspect.body, 0).await else { continue };
+            let Reply { status, .. } = answer.reply;
+            let text = self.client.text(answer).await;
+            if (200..300).contains(&status) {
+                let behind = |at: &Position| Position { entry: at.entry + 1, ..*at };
+                self.cleared.extend(suspect.samples.iter().map(behind));
+            } else {
+                (suspect.status, suspect.said) = (status, text);
+            }
+        }
+        self.suspects = suspects;
+    }
+
+    /// What was set aside before `end` has been booked: it is poison, but for what the last chance has cleared.
     pub(super) fn convict_suspects(&mut self, end: Position) {
         if self.suspects.is_empty() {
             return;
         }
-        let (booked, later) =
-            std::mem::take(&mut self.suspects).into_iter().partition(|suspect| suspect.at < end);
-        self.suspects = later;
-        let booked: Vec<Suspect> = booked;
-        for Suspect { at, series, said } in booked {
-            self.assembler.sieve.aside.remove(&at);
-            if let Some((id, name)) = series {
-                let sentence = self.assembler.sieve.quarantine.convict(id, Blame::Series);
-                self.report.poison(&name, 500, &said, sentence);
+        let sieve = &mut self.assembler.sieve;
+        sieve.aside.retain(|at| *at >= end);
+        for Suspect { samples, series, status, said, .. } in &self.suspects {
+            let booked = samples.iter().all(|at| *at < end);
+            let cleared =
+                samples.iter().any(|at| self.cleared.contains(&Position { entry: at.entry + 1, ..*at }));
+            if let Some((id, name)) = series
+                && booked
+                && !cleared
+            {
+                let sentence = sieve.quarantine.convict(*id, Blame::of(Words::of(said)));
+                self.report.poison(name, *status, said, sentence);
             }
         }
+        self.suspects.retain(|suspect| suspect.samples.iter().any(|at| *at >= end));
+        self.cleared.clear();
     }
 
     /// The request was answered for: whatever was wrong is over.

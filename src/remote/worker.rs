@@ -1,6 +1,8 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +42,8 @@ pub(super) struct Worker {
     pub(super) patience: u32,
     /// Samples that are set aside, not booked yet.
     pub(super) suspects: Vec<Suspect>,
+    /// The positions behind samples that were set aside and have been taken after all.
+    pub(super) cleared: BTreeSet<Position>,
     /// Between attempts; starts again with each request that is answered for.
     pub(super) backoff: Backoff,
     /// Between probes of a held endpoint.
@@ -86,6 +90,7 @@ impl Worker {
             search: Search::default(),
             patience: MIN_PATIENCE,
             suspects: Vec::new(),
+            cleared: BTreeSet::new(),
             backoff: Backoff::new(config.min_backoff, config.max_backoff),
             hold: Backoff::new(tuning.min_hold, tuning.max_hold),
             read_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
@@ -102,7 +107,8 @@ impl Worker {
     pub(super) async fn run(mut self, cancel: CancellationToken) {
         self.report.started(self.pending());
         // Whatever is awaited may be given up at any moment: samples leave the queue through `settle` alone, and nothing is
-        // awaited between the head of a 2xx and its `settle`. The text of a refusal is awaited: it may steer what is settled.
+        // awaited between the head of a 2xx and its `settle`, but for the last chance of samples set aside. The text of a refusal
+        // is awaited: it may steer what is settled.
         tokio::select! {
             () = cancel.cancelled() => {}
             () = self.work() => {}
@@ -277,6 +283,9 @@ impl Worker {
         let mut booked = 0;
         for (to, left_out) in batch.steps() {
             match left_out {
+                Some(Cause::Poison) if self.cleared.contains(&to) => {
+                    self.settle(to, Fate::Delivered);
+                }
                 Some(cause) => {
                     let samples = self.settle(to, Fate::Rejected);
                     self.metrics.rejected(cause, samples);
@@ -302,13 +311,16 @@ impl Worker {
     }
 }
 
-/// A sample that got 500 again and again. It is booked with the next request that is answered for, which proves that the
-/// server takes others.
+/// A sample (or a group of them) that got 500 again and again. It is booked with the next request that is answered for, which
+/// proves that the server takes others.
 #[derive(Debug)]
 pub(super) struct Suspect {
-    pub(super) at: Position,
-    /// Its series, and how to name it.
+    pub(super) samples: Vec<Position>,
+    /// The series of a sample alone, and how to name it.
     pub(super) series: Option<(SeriesId, String)>,
+    /// The request that was refused.
+    pub(super) body: Bytes,
+    pub(super) status: u16,
     pub(super) said: String,
 }
 
