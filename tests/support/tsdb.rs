@@ -117,9 +117,8 @@ impl Inner {
             for sample in &series.samples {
                 let answer = self.store(&name, (sample.timestamp, sample.value.to_bits()));
                 refused = refused.or(answer);
-                if refused.is_some() && self.manner == Manner::RollsBack {
+                if let (Some((code, text)), Manner::RollsBack) = (refused, self.manner) {
                     self.stored = before;
-                    let (code, text) = refused.unwrap();
                     return status(code).text(text).into();
                 }
             }
