@@ -126,6 +126,9 @@ impl Search {
 mod tests {
     use super::*;
 
+    /// REMOTE_WRITE_MAX_SAMPLES_PER_SEND.
+    const MOST: u32 = 2000;
+
     /// Plays a receiver that refuses a request with any of the `bad` samples in it. Returns the requests, what was delivered
     /// and what was given up.
     fn play(search: &mut Search, samples: u32, bad: &[u32]) -> (u32, Vec<u32>, Vec<u32>) {
@@ -133,7 +136,7 @@ mod tests {
         let mut cursor = 0;
         while cursor < samples {
             search.look(Position { sequence: 1, entry: cursor });
-            let room = search.window().map_or(samples, |window| window.samples);
+            let room = search.window().map_or(MOST, |window| window.samples.min(MOST));
             let end = (cursor.saturating_add(room)).min(samples);
             requests += 1;
             let piece = cursor..end;
@@ -190,6 +193,14 @@ mod tests {
         assert!(requests <= BUDGET + 12 * COARSER, "{requests}");
         assert_eq!(delivered.len() + given_up.len(), 2000);
         assert!(delivered.len() >= 100, "{}", delivered.len());
+    }
+
+    #[test]
+    fn a_backlog_with_a_bad_sample_now_and_then_loses_nothing_else() {
+        let bad: Vec<u32> = (0..200).map(|n| 500 * n + 250).collect();
+        let (_, delivered, given_up) = play(&mut Search::default(), 100_000, &bad);
+        assert_eq!(given_up, bad);
+        assert_eq!(delivered.len(), 100_000 - 200);
     }
 
     #[test]
