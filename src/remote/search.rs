@@ -72,7 +72,11 @@ impl Search {
 
     /// The first `sent` samples, up to `end`, were refused together.
     pub(super) fn refused(&mut self, sent: u32, end: Position, is_500: bool) -> Step {
-        self.goal = self.goal.max(Some(end));
+        if self.goal.is_none_or(|goal| goal < end) {
+            // Samples behind the first request: theirs is a budget of its own.
+            self.goal = Some(end);
+            self.spent = 0;
+        }
         self.is_500 = is_500;
         self.spent += 1;
         if sent > self.grain() {
