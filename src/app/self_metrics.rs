@@ -51,6 +51,7 @@ impl SelfMetrics {
         self.write_scrape(&mut exposition, &endpoints);
         self.write_ledger(&mut exposition, &endpoints, &stats);
         write_requests(&mut exposition, &endpoints);
+        write_refusals(&mut exposition, &endpoints);
         write_endpoints(&mut exposition, &endpoints, &stats);
         write_queue(&mut exposition, &stats);
         self.write_reloads(&mut exposition, &endpoints);
@@ -249,6 +250,31 @@ fn write_requests(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_
     let mut family = exposition.family("docker_remote_write_queue_read_errors_total", Kind::Counter, help);
     for endpoint in endpoints {
         family.sample(&[("endpoint", endpoint.name)], endpoint.remote.read_errors);
+    }
+}
+
+fn write_refusals(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_>]) {
+    let help = "Rejected samples, by why";
+    let mut family = exposition.family("docker_remote_write_samples_rejected_total", Kind::Counter, help);
+    for endpoint in endpoints {
+        for (cause, count) in &endpoint.remote.rejected {
+            family.sample(&[("endpoint", endpoint.name), ("reason", cause.word())], count);
+        }
+    }
+    let help = "Series that are not sent for a while because the endpoint refuses them";
+    let mut family = exposition.family("docker_remote_write_quarantined_series", Kind::Gauge, help);
+    for endpoint in endpoints {
+        family.sample(&[("endpoint", endpoint.name)], endpoint.remote.quarantined_series);
+    }
+    let help = "Requests that the endpoint refused for their size and that were sent in pieces";
+    let mut family = exposition.family("docker_remote_write_requests_split_total", Kind::Counter, help);
+    for endpoint in endpoints {
+        family.sample(&[("endpoint", endpoint.name)], endpoint.remote.requests_split);
+    }
+    let help = "Bytes of the largest message that is sent, before compression";
+    let mut family = exposition.family("docker_remote_write_request_max_bytes", Kind::Gauge, help);
+    for endpoint in endpoints {
+        family.sample(&[("endpoint", endpoint.name)], endpoint.remote.request_max_bytes);
     }
 }
 

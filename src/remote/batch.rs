@@ -1,10 +1,14 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::outcome::Cause;
+use super::sieve::{Sieve, Sifted};
 use crate::queue::{Position, Record, RecordMeta};
 use crate::wire::v1::RequestBuilder;
 use crate::wire::{DecodeError, Limits};
 
-/// Consecutive samples of one record that are in a request.
+/// Consecutive samples of one record that a request answers for.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     record: Record,
@@ -12,20 +16,35 @@ pub(super) struct Part {
     from: u32,
     /// The first sample that is not in it any more.
     to: u32,
+    /// Those of the record that are not sent.
+    sifted: Option<Arc<Sifted>>,
 }
 
 impl Part {
-    fn samples(&self) -> u32 {
+    /// Samples from its first to its last, whether they are sent or not.
+    fn span(&self) -> u32 {
         self.to - self.from
+    }
+
+    /// Its samples that are not sent, and why.
+    fn left_out(&self) -> impl Iterator<Item = (u32, Cause)> + '_ {
+        let all = self.sifted.iter().flat_map(|sifted| &sifted.left_out);
+        all.copied().filter(|(entry, _)| (self.from..self.to).contains(entry))
+    }
+
+    /// Its samples that are sent.
+    fn sent(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut left_out = self.left_out().peekable();
+        (self.from..self.to).filter(move |entry| left_out.next_if(|(out, _)| out == entry).is_none())
+    }
+
+    fn at(&self, entry: u32) -> Position {
+        Position { sequence: self.record.sequence, entry }
     }
 
     /// The position behind it.
     fn end(&self) -> Position {
-        if self.to >= self.record.meta.samples {
-            behind(&self.record)
-        } else {
-            Position { sequence: self.record.sequence, entry: self.to }
-        }
+        if self.to >= self.record.meta.samples { behind(&self.record) } else { self.at(self.to) }
     }
 }
 
@@ -41,8 +60,10 @@ pub(super) struct Batch {
     parts: Vec<Part>,
     /// A snappy block, ready to be posted.
     pub(super) body: Bytes,
-    /// Samples in it.
+    /// Samples in it. None if all that it answers for is left out: then there is nothing to post.
     pub(super) samples: u32,
+    /// Bytes of the message before compression.
+    pub(super) message_bytes: usize,
 }
 
 impl Batch {
@@ -54,6 +75,21 @@ impl Batch {
     /// The newest timestamp of its records, ms since the epoch.
     pub(super) fn max_timestamp(&self) -> i64 {
         self.parts.iter().map(|part| part.record.meta.max_timestamp).max().unwrap_or(i64::MIN)
+    }
+
+    /// The way of the cursor over its samples: up to each position they share a fate, that of the request, or that of a
+    /// sample which was left out.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (Position, Option<Cause>)> + '_ {
+        self.parts.iter().flat_map(|part| {
+            let out = part.left_out();
+            out.flat_map(|(entry, cause)| [(part.at(entry), None), (part.at(entry + 1), Some(cause))])
+                .chain([(part.end(), None)])
+        })
+    }
+
+    /// The samples in the request, each with its record.
+    pub(super) fn sent(&self) -> impl Iterator<Item = (&Record, u32)> + '_ {
+        self.parts.iter().flat_map(|part| part.sent().map(|entry| (&part.record, entry)))
     }
 }
 
@@ -90,25 +126,46 @@ pub(super) struct Assembler {
     builder: RequestBuilder,
     limits: Limits,
     parts: Vec<Part>,
+    pub(super) sieve: Sieve,
 }
 
 impl Assembler {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { builder: RequestBuilder::new(), limits, parts: Vec::new() }
+    pub(super) fn new(sieve: Sieve) -> Self {
+        let limits = Limits { max_samples: 0, max_bytes: 0 };
+        Self { builder: RequestBuilder::new(), limits, parts: Vec::new(), sieve }
     }
 
-    /// Adds the samples of a record from `from` on, as far as they fit.
+    /// Starts a batch of at most this size.
+    pub(super) fn begin(&mut self, limits: Limits) {
+        self.builder.clear();
+        self.parts.clear();
+        self.sieve.begin();
+        self.limits = limits;
+    }
+
+    /// Adds the samples of a record from `from` on, as far as they fit and may be sent at `now` (ms since the epoch).
     ///
     /// # Errors
     /// When the record is damaged; what was added before stays.
-    pub(super) fn add(&mut self, record: Record, from: u32) -> Result<Room, Undecodable> {
-        self.add_within(record, from, self.limits)
+    pub(super) fn add(&mut self, record: Record, from: u32, now: i64) -> Result<Room, Undecodable> {
+        let earlier = self.parts.iter().map(|part| (&part.record, part.from));
+        let sifted = self.sieve.sift(&record, from, earlier, now)?;
+        self.add_within(record, from, sifted.map(Arc::new), self.limits)
     }
 
-    fn add_within(&mut self, record: Record, from: u32, limits: Limits) -> Result<Room, Undecodable> {
+    fn add_within(
+        &mut self,
+        record: Record,
+        from: u32,
+        sifted: Option<Arc<Sifted>>,
+        limits: Limits,
+    ) -> Result<Room, Undecodable> {
         let promised = record.meta.samples;
         let was_empty = self.builder.is_empty();
-        let to = self.builder.push(&record.payload, from, &limits)?.min(promised);
+        let to = match &sifted {
+            None => self.builder.push(&record.payload, from, &limits)?.min(promised),
+            Some(sifted) => self.push_sifted(sifted, promised, from, &limits)?,
+        };
         if to == from {
             // An empty request takes at least one sample, so there is none.
             return if was_empty {
@@ -117,18 +174,44 @@ impl Assembler {
                 Ok(Room::Full)
             };
         }
-        self.parts.push(Part { record, from, to });
-        Ok(if to < promised { Room::Full } else { Room::Left })
+        // Samples that are left out take no room, and are done with at once; those set aside wait for others behind them.
+        let done = self.builder.is_empty() && !self.sieve.has_aside();
+        self.parts.push(Part { record, from, to, sifted });
+        Ok(if to < promised || done { Room::Full } else { Room::Left })
+    }
+
+    /// As [`RequestBuilder::push`], with entries counted as in the whole record.
+    fn push_sifted(
+        &mut self,
+        sifted: &Sifted,
+        promised: u32,
+        from: u32,
+        limits: &Limits,
+    ) -> Result<u32, DecodeError> {
+        let out = || sifted.left_out.iter().map(|(entry, _)| *entry);
+        let count = |entries: usize| u32::try_from(entries).unwrap_or(u32::MAX);
+        let kept = promised.saturating_sub(count(out().count()));
+        let first = from.saturating_sub(count(out().filter(|entry| *entry < from).count()));
+        if first >= kept {
+            return Ok(promised);
+        }
+        let taken = self.builder.push(&sifted.payload, first, limits)?;
+        if taken >= kept {
+            return Ok(promised);
+        }
+        // The entry behind the last one taken: those left out in front of it come along.
+        Ok(out().fold(taken, |entry, out| if out <= entry { entry + 1 } else { entry }))
     }
 
     /// The batch of everything added; `None` if nothing was. The next one starts empty.
     pub(super) fn finish(&mut self) -> Option<Batch> {
         let parts = std::mem::take(&mut self.parts);
-        let samples = self.builder.samples();
+        let (samples, message_bytes) = (self.builder.samples(), self.builder.message_len());
         let batch = (!parts.is_empty()).then(|| Batch {
             parts,
             body: Bytes::copy_from_slice(self.builder.finish()),
             samples,
+            message_bytes,
         });
         self.builder.clear();
         batch
@@ -142,7 +225,8 @@ impl Assembler {
         cursor: Position,
         expired: impl Fn(&RecordMeta) -> bool,
     ) -> Remainder {
-        let untouched = (batch.parts.len(), batch.samples);
+        let span = |parts: &[Part]| (parts.len(), parts.iter().map(Part::span).sum::<u32>());
+        let untouched = span(&batch.parts);
         batch.parts.retain(|part| part.end() > cursor);
         if let Some(first) = batch.parts.first_mut()
             && first.record.sequence == cursor.sequence
@@ -154,19 +238,20 @@ impl Assembler {
         // Old records behind younger ones leave the request too; they expire when the cursor gets there.
         let young = batch.parts.iter().take_while(|part| !expired(&part.record.meta)).count();
         batch.parts.truncate(young);
-        let samples = batch.parts.iter().map(Part::samples).sum();
-        if (batch.parts.len(), samples) == untouched {
+        if span(&batch.parts) == untouched {
             return Remainder { expired_to, batch: Some(batch) };
         }
-        Remainder { expired_to, batch: self.rebuild(batch.parts, samples) }
+        Remainder { expired_to, batch: self.rebuild(batch.parts) }
     }
 
-    /// The same samples fit again, and no others: `samples` is the limit.
-    fn rebuild(&mut self, parts: Vec<Part>, samples: u32) -> Option<Batch> {
-        let limits = Limits { max_samples: samples, ..self.limits };
+    /// The same samples fit again, and no others: their number is the limit.
+    fn rebuild(&mut self, parts: Vec<Part>) -> Option<Batch> {
+        let samples = parts.iter().map(|part| part.sent().count()).sum::<usize>();
+        let samples = u32::try_from(samples).unwrap_or(u32::MAX);
+        self.begin(Limits { max_samples: samples, ..self.limits });
         for part in parts {
             // It was decoded before; if it cannot be now, what is missing is read from the queue again, and found out there.
-            match self.add_within(part.record, part.from, limits) {
+            match self.add_within(part.record, part.from, part.sifted, self.limits) {
                 Ok(Room::Left) => {}
                 Ok(Room::Full) | Err(_) => break,
             }
@@ -179,11 +264,20 @@ impl Assembler {
 mod tests {
     use super::*;
     use crate::proto::v2::{Request, Sample, TimeSeries};
+    use crate::remote::sieve::Sieve;
     use crate::wire::decode::decode_v1;
     use prost::Message as _;
 
     const LIMITS: Limits = Limits { max_samples: 5, max_bytes: 1 << 20 };
     const NEVER: fn(&RecordMeta) -> bool = |_| false;
+
+    const NOW: i64 = 1000;
+
+    fn assembler() -> Assembler {
+        let mut assembler = Assembler::new(Sieve::new(0));
+        assembler.begin(LIMITS);
+        assembler
+    }
 
     /// Samples with the timestamps `first..first + count`.
     fn record(sequence: u64, first: i64, count: u32) -> Record {
@@ -208,10 +302,10 @@ mod tests {
 
     /// Records 7 (10, 11), 8 (20, 21) and the first sample of 9 (30).
     fn three_records() -> (Assembler, Batch) {
-        let mut assembler = Assembler::new(LIMITS);
-        assert_eq!(assembler.add(record(7, 10, 2), 0).unwrap(), Room::Left);
-        assert_eq!(assembler.add(record(8, 20, 2), 0).unwrap(), Room::Left);
-        assert_eq!(assembler.add(record(9, 30, 3), 0).unwrap(), Room::Full);
+        let mut assembler = assembler();
+        assert_eq!(assembler.add(record(7, 10, 2), 0, NOW).unwrap(), Room::Left);
+        assert_eq!(assembler.add(record(8, 20, 2), 0, NOW).unwrap(), Room::Left);
+        assert_eq!(assembler.add(record(9, 30, 3), 0, NOW).unwrap(), Room::Full);
         let batch = assembler.finish().unwrap();
         (assembler, batch)
     }
@@ -227,8 +321,8 @@ mod tests {
 
     #[test]
     fn a_batch_goes_on_inside_a_record() {
-        let mut assembler = Assembler::new(LIMITS);
-        assert_eq!(assembler.add(record(9, 30, 3), 1).unwrap(), Room::Left);
+        let mut assembler = assembler();
+        assert_eq!(assembler.add(record(9, 30, 3), 1, NOW).unwrap(), Room::Left);
         let batch = assembler.finish().unwrap();
         assert_eq!(timestamps(&batch), [31, 32]);
         assert_eq!(batch.end(), Position { sequence: 10, entry: 0 });
@@ -236,23 +330,23 @@ mod tests {
 
     #[test]
     fn a_full_request_takes_nothing_of_the_next_record() {
-        let mut assembler = Assembler::new(LIMITS);
-        assembler.add(record(7, 10, 5), 0).unwrap();
-        assert_eq!(assembler.add(record(8, 20, 1), 0).unwrap(), Room::Full);
+        let mut assembler = assembler();
+        assembler.add(record(7, 10, 5), 0, NOW).unwrap();
+        assert_eq!(assembler.add(record(8, 20, 1), 0, NOW).unwrap(), Room::Full);
         assert_eq!(assembler.finish().unwrap().end(), Position { sequence: 8, entry: 0 });
     }
 
     #[test]
     fn nothing_added_is_no_batch() {
-        assert!(Assembler::new(LIMITS).finish().is_none());
+        assert!(assembler().finish().is_none());
     }
 
     #[test]
     fn a_damaged_record_leaves_what_was_added_before() {
-        let mut assembler = Assembler::new(LIMITS);
-        assembler.add(record(7, 10, 2), 0).unwrap();
+        let mut assembler = assembler();
+        assembler.add(record(7, 10, 2), 0, NOW).unwrap();
         let damaged = Record { payload: Bytes::from_static(b"\xff\xff"), ..record(8, 20, 2) };
-        assert!(matches!(assembler.add(damaged, 0), Err(Undecodable::Payload(_))));
+        assert!(matches!(assembler.add(damaged, 0, NOW), Err(Undecodable::Payload(_))));
         assert_eq!(timestamps(&assembler.finish().unwrap()), [10, 11]);
     }
 
@@ -260,10 +354,10 @@ mod tests {
     fn a_record_shorter_than_its_header_says_is_an_error_and_no_endless_loop() {
         let mut short = record(7, 10, 2);
         short.meta.samples = 3;
-        let mut assembler = Assembler::new(LIMITS);
-        assert_eq!(assembler.add(short.clone(), 0).unwrap(), Room::Full);
+        let mut assembler = assembler();
+        assert_eq!(assembler.add(short.clone(), 0, NOW).unwrap(), Room::Full);
         assert_eq!(assembler.finish().unwrap().end(), Position { sequence: 7, entry: 2 });
-        assert!(matches!(assembler.add(short, 2), Err(Undecodable::Short { promised: 3, found: 2 })));
+        assert!(matches!(assembler.add(short, 2, NOW), Err(Undecodable::Short { promised: 3, found: 2 })));
     }
 
     #[test]

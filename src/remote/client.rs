@@ -7,6 +7,7 @@ use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
 use tracing::{info, warn};
 
+use super::decision::Reply;
 use super::episode::Episode;
 use super::files::{FileError, Files, Material};
 use super::metrics::EndpointMetrics;
@@ -26,6 +27,13 @@ const DRAINED: usize = 64 << 10;
 
 /// How long an answer may take to end after its head, for the same reason.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Any of them says that the receiver knows remote-write 2.0 (receivers section 5).
+const WRITTEN: [&str; 3] = [
+    "x-prometheus-remote-write-samples-written",
+    "x-prometheus-remote-write-histograms-written",
+    "x-prometheus-remote-write-exemplars-written",
+];
 
 /// An endpoint that cannot be used as its settings stand.
 #[derive(Debug, thiserror::Error)]
@@ -78,9 +86,7 @@ pub(super) struct Client {
 
 /// An answer's head; its text can be read after everything is decided.
 pub(super) struct Answer {
-    pub(super) status: u16,
-    /// As it came.
-    pub(super) retry_after: Option<String>,
+    pub(super) reply: Reply,
     /// As it may be shown.
     pub(super) location: Option<String>,
     response: reqwest::Response,
@@ -197,9 +203,10 @@ impl Answer {
         let header = |name: HeaderName| {
             response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
+        let status = response.status().as_u16();
+        let has_written = WRITTEN.iter().any(|name| response.headers().contains_key(*name));
         Self {
-            status: response.status().as_u16(),
-            retry_after: header(RETRY_AFTER),
+            reply: Reply { status, retry_after: header(RETRY_AFTER), has_written },
             location: header(LOCATION).map(|location| shown_location(&location, &config.url)),
             response,
         }

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::outcome::Failure;
+use super::outcome::{Cause, Failure};
 
 /// Upper bounds of the request duration histogram, in seconds; `+Inf` follows them.
 pub const DURATION_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -34,6 +34,14 @@ pub struct Snapshot {
     pub held: bool,
     /// What the last failure, refusal or rejection said; empties at the next 2xx. One line, without credentials.
     pub last_error: Option<String>,
+    /// Rejected samples by cause (`_samples_rejected_total{reason}`); their sum is the ledger's `rejected`.
+    pub rejected: BTreeMap<Cause, u64>,
+    /// Series that are not sent for a while (`_quarantined_series`).
+    pub quarantined_series: u64,
+    /// The largest message that is sent, bytes before compression (`_request_max_bytes`).
+    pub request_max_bytes: u64,
+    /// Requests that were refused for their size and sent in pieces (`_requests_split_total`).
+    pub requests_split: u64,
     /// Records that could not be decoded; their samples are `rejected` in the ledger.
     pub undecodable_records: u64,
     /// Reads of the queue that failed; they are repeated.
@@ -118,6 +126,25 @@ impl EndpointMetrics {
 
     pub(super) fn retried(&self, samples: u32) {
         self.write().samples_retried += u64::from(samples);
+    }
+
+    pub(super) fn rejected(&self, cause: Cause, samples: u64) {
+        if samples > 0 {
+            *self.write().rejected.entry(cause).or_default() += samples;
+        }
+    }
+
+    /// A request was too large; no larger messages than this from now on.
+    pub(super) fn split(&self, max_bytes: usize) {
+        let mut inner = self.write();
+        inner.requests_split += 1;
+        inner.request_max_bytes = max_bytes as u64;
+    }
+
+    pub(super) fn limits(&self, max_bytes: usize, quarantined_series: usize) {
+        let mut inner = self.write();
+        inner.request_max_bytes = max_bytes as u64;
+        inner.quarantined_series = quarantined_series as u64;
     }
 
     pub(super) fn undecodable(&self) {

@@ -1,17 +1,29 @@
-//! One sender for each endpoint: builds requests from queued records, posts them, decides what an answer means.
+//! One sender for each endpoint: builds requests from queued records, posts them, decides what an answer means, and finds the
+//! samples for whose sake a request is refused.
+//!
+//! `worker` is the loop and `answered` what it does with an answer; `decision` (with `refusal`, `outcome`) says what the answer
+//! means; `search`, `quarantine` and `size` remember what was refused; `sieve` keeps out of a request (`batch`) what must not
+//! be in it; `client` posts.
 //!
 //! Knows nothing of scraping or of Docker.
 
+mod answered;
 mod backoff;
 mod batch;
 mod client;
+mod decision;
 mod episode;
 mod files;
 mod metrics;
 mod outcome;
+mod quarantine;
+mod refusal;
 mod report;
 mod request;
+mod search;
 mod sender;
+mod sieve;
+mod size;
 mod text;
 mod tls;
 mod worker;
@@ -24,7 +36,7 @@ use crate::model::{Secret, SecretSource};
 pub use client::{SetupError, check};
 pub use files::FileError;
 pub use metrics::{Code, DURATION_BUCKETS, EndpointMetrics, Histogram, Snapshot};
-pub use outcome::{Failure, Outcome, Reason};
+pub use outcome::{Blame, Cause, Failure, Outcome, Reason};
 pub use sender::{Sender, Tuning, spawn, spawn_with};
 pub use tls::{TlsError, install_crypto_provider};
 

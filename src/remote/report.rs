@@ -1,10 +1,16 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::episode::{Episode, Sum, Tally};
-use super::outcome::{Reason, advice};
+use super::episode::{Episode, SAY_AGAIN, Sum, Tally};
+use super::outcome::{Cause, Reason, advice};
+use super::quarantine::Sentence;
 use super::text::rounded;
+
+/// So many series are named within [`SAY_AGAIN`]; the others are summed up.
+const NAMED: u64 = 20;
 
 /// The log lines of one endpoint: few of them, however much goes wrong.
 #[derive(Debug)]
@@ -18,6 +24,10 @@ pub(super) struct Report {
     unreadable: Episode,
     rejected: Tally,
     expired: Tally,
+    /// Since when series are named, and how many were.
+    naming: Option<(Instant, u64)>,
+    /// What was said of samples that never leave.
+    left_out: BTreeSet<Cause>,
     /// Whether somebody who watches the log has been told that it works.
     greeted: bool,
 }
@@ -32,6 +42,8 @@ impl Report {
             unreadable: Episode::default(),
             rejected: Tally::default(),
             expired: Tally::default(),
+            naming: None,
+            left_out: BTreeSet::new(),
             greeted: false,
         }
     }
@@ -81,10 +93,62 @@ impl Report {
         self.losses(rejected, expired);
     }
 
-    pub(super) fn rejected(&mut self, status: u16, said: &str, samples: u64) {
+    pub(super) fn rejected(&mut self, status: u16, cause: Cause, said: &str, samples: u64) {
         if let Some(sum) = self.rejected.add(samples) {
-            self.say_rejected(sum, Some((status, said)));
+            self.say_rejected(sum, Some((status, cause.word(), said)));
         }
+    }
+
+    /// A sample was refused alone, after requests with it were refused as a whole. Its series is named once.
+    pub(super) fn poison(&mut self, series: &str, status: u16, said: &str, sentence: Sentence) {
+        if !sentence.is_new {
+            return;
+        }
+        if !self.may_name() {
+            return self.rejected(status, Cause::Poison, said, 1);
+        }
+        let quarantine = sentence.lasts.map(rounded);
+        warn!(endpoint = %self.endpoint, url = %self.url, series, status, said, ?quarantine, "the endpoint refuses whole requests for the sake of this series; its sample is dropped and counted as rejected, the rest is delivered; while the series is in quarantine its samples are counted and not sent");
+    }
+
+    fn may_name(&mut self) -> bool {
+        let now = Instant::now();
+        match &mut self.naming {
+            Some((since, named)) if now - *since < SAY_AGAIN => {
+                *named += 1;
+                *named <= NAMED
+            }
+            Some(_) | None => {
+                self.naming = Some((now, 1));
+                true
+            }
+        }
+    }
+
+    /// A sample was left out of a request. Each cause is said once, with an example; the counters go on.
+    pub(super) fn left_out(&mut self, cause: Cause, series: &str) {
+        let by_itself = match cause {
+            Cause::Refused
+            | Cause::PartlyStored
+            | Cause::Poison
+            | Cause::Quarantined
+            | Cause::TooLarge
+            | Cause::Undecodable => false,
+            Cause::DuplicateLabel
+            | Cause::EmptyLabelName
+            | Cause::NoMetricName
+            | Cause::InvalidUtf8
+            | Cause::TooFarAhead
+            | Cause::OutOfOrder => true,
+        };
+        if by_itself && self.left_out.insert(cause) {
+            let reason = cause.word();
+            error!(endpoint = %self.endpoint, reason, series, "queued samples are not fit to be sent: receivers would drop them in silence or refuse whole requests; they are dropped and counted as rejected");
+        }
+    }
+
+    pub(super) fn split(&self, status: u16, said: &str, bytes: usize, limit: usize) {
+        warn!(endpoint = %self.endpoint, url = %self.url, status, said, bytes, limit, "the endpoint refuses this request for its size; nothing is dropped, it is sent in smaller pieces, and so are those that follow");
     }
 
     pub(super) fn expired(&mut self, samples: u64) {
@@ -126,9 +190,10 @@ impl Report {
         }
     }
 
-    fn say_rejected(&self, Sum { times, samples }: Sum, last: Option<(u16, &str)>) {
-        let (status, said) = last.unzip();
-        warn!(endpoint = %self.endpoint, url = %self.url, status, said, requests = times, samples, "the endpoint refuses these samples for good; they are dropped and counted as rejected");
+    fn say_rejected(&self, Sum { times, samples }: Sum, last: Option<(u16, &str, &str)>) {
+        let status = last.map(|(status, _, _)| status);
+        let (reason, said) = last.map(|(_, reason, said)| (reason, said)).unzip();
+        warn!(endpoint = %self.endpoint, url = %self.url, status, reason, said, requests = times, samples, "the endpoint refuses these samples for good; they are dropped and counted as rejected");
     }
 
     fn say_expired(&self, Sum { times, samples }: Sum) {

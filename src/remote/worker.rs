@@ -1,17 +1,23 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
+use super::answered::History;
 use super::backoff::Backoff;
 use super::batch::{Assembler, Batch, Room, Undecodable, behind};
-use super::client::{Answer, Client};
-use super::metrics::{Code, EndpointMetrics};
-use super::outcome::{Outcome, Policy};
+use super::client::Client;
+use super::decision::Policy;
+use super::metrics::EndpointMetrics;
+use super::outcome::Cause;
 use super::report::Report;
+use super::search::Search;
+use super::sieve::{SeriesId, Sieve};
+use super::size::SizeLimit;
 use super::{Config, Tuning};
 use crate::model::now_ms;
 use crate::queue::{Fate, Position, Queue, ReadError, Record, RecordMeta};
@@ -20,26 +26,40 @@ use crate::wire::Limits;
 /// The loop: oldest samples into a request, the request to the endpoint until it is answered for, and again. One request in
 /// flight, so the samples of a series arrive in their order (remote-write 1.13).
 pub(super) struct Worker {
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     endpoint: usize,
     queue: Queue,
-    client: Client,
-    policy: Policy,
-    assembler: Assembler,
+    pub(super) client: Client,
+    pub(super) policy: Policy,
+    pub(super) assembler: Assembler,
+    /// What a request may hold by the settings.
+    limits: Limits,
+    /// The largest message that the endpoint takes, as far as it has said.
+    pub(super) size: SizeLimit,
+    /// For samples that the endpoint refuses.
+    pub(super) search: Search,
+    /// How many 500 in a row a request gets before others are asked; grows while that leads nowhere.
+    pub(super) patience: u32,
+    /// Samples that are set aside, not booked yet.
+    pub(super) suspects: Vec<Suspect>,
+    /// The positions behind samples that were set aside and have been taken after all.
+    pub(super) cleared: BTreeSet<Position>,
     /// Between attempts; starts again with each request that is answered for.
-    backoff: Backoff,
+    pub(super) backoff: Backoff,
     /// Between probes of a held endpoint.
-    hold: Backoff,
+    pub(super) hold: Backoff,
     read_backoff: Backoff,
-    report: Report,
-    metrics: Arc<EndpointMetrics>,
-    answers: watch::Sender<Answers>,
+    pub(super) report: Report,
+    pub(super) metrics: Arc<EndpointMetrics>,
+    pub(super) answers: watch::Sender<Answers>,
 }
 
 /// What to do after an attempt.
-enum Next {
-    /// The request is answered for.
+pub(super) enum Next {
+    /// The request is answered for, or the next one begins with the same sample and is smaller.
     Done,
+    /// The same, after this time.
+    Anew(Duration),
     /// The same request after this time.
     Wait(Duration),
     /// The same after this time, or as soon as a file of the settings changes.
@@ -60,9 +80,17 @@ impl Worker {
             max_samples: config.max_samples_per_send,
             max_bytes: usize::try_from(config.max_bytes_per_send).unwrap_or(usize::MAX),
         };
+        metrics.limits(limits.max_bytes, 0);
         Self {
             policy: Policy::of(&config),
-            assembler: Assembler::new(limits),
+            // Samples of an earlier process: maybe of an older version.
+            assembler: Assembler::new(Sieve::new(*queue.end().borrow())),
+            size: SizeLimit::new(limits.max_bytes),
+            limits,
+            search: Search::default(),
+            patience: MIN_PATIENCE,
+            suspects: Vec::new(),
+            cleared: BTreeSet::new(),
             backoff: Backoff::new(config.min_backoff, config.max_backoff),
             hold: Backoff::new(tuning.min_hold, tuning.max_hold),
             read_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
@@ -79,7 +107,8 @@ impl Worker {
     pub(super) async fn run(mut self, cancel: CancellationToken) {
         self.report.started(self.pending());
         // Whatever is awaited may be given up at any moment: samples leave the queue through `settle` alone, and nothing is
-        // awaited between an answer's head and its `settle`.
+        // awaited between the head of a 2xx and its `settle`, but for the last chance of samples set aside. The text of a refusal
+        // is awaited: it may steer what is settled.
         tokio::select! {
             () = cancel.cancelled() => {}
             () = self.work() => {}
@@ -104,6 +133,8 @@ impl Worker {
     async fn next_batch(&mut self) -> Option<Batch> {
         loop {
             let cursor = self.queue.cursor(self.endpoint);
+            self.search.look(cursor);
+            self.forget_suspects(cursor);
             let record = self.read(cursor.sequence).await?;
             let from = if record.sequence == cursor.sequence { cursor.entry } else { 0 };
             if self.is_expired(&record.meta) {
@@ -120,21 +151,25 @@ impl Worker {
     async fn assemble(&mut self, first: Record, from: u32) -> Option<Batch> {
         let mut sequence = first.sequence;
         let end = behind(&first);
-        let mut room = match self.assembler.add(first, from) {
+        let window = self.search.window();
+        let max_samples = window.map_or(u32::MAX, |window| window.samples).min(self.limits.max_samples);
+        self.assembler.begin(Limits { max_samples, max_bytes: self.size.bytes() });
+        self.assembler.sieve.suspicious = window.is_some();
+        let mut room = match self.assembler.add(first, from, now_ms()) {
             Ok(room) => room,
             Err(error) => {
                 self.give_up(sequence, end, &error);
                 return None;
             }
         };
-        while room == Room::Left {
+        while room == Room::Left && !window.is_some_and(|window| window.one_record) {
             // A record that cannot be read or decoded now is met again as the first of a request, and dealt with there.
             let Ok(Some(record)) = self.queue.read(sequence + 1).await else { break };
             if self.is_expired(&record.meta) || record.meta.samples == 0 {
                 break;
             }
             sequence = record.sequence;
-            room = self.assembler.add(record, 0).unwrap_or(Room::Full);
+            room = self.assembler.add(record, 0, now_ms()).unwrap_or(Room::Full);
         }
         self.assembler.finish()
     }
@@ -161,16 +196,20 @@ impl Worker {
         }
     }
 
-    /// Sends a request until it is answered for, or nothing of it is left to send.
+    /// Sends a request until it is answered for, or nothing of it is left to send, or smaller ones are to be tried.
     async fn deliver(&mut self, mut batch: Batch) {
-        let mut resend = 0;
+        let mut history = History::default();
         loop {
-            match self.attempt(&batch, resend).await {
+            if batch.samples == 0 {
+                return self.pass_over(&batch).await;
+            }
+            match self.attempt(&batch, &mut history).await {
                 Next::Done => return,
+                Next::Anew(delay) => return sleep(delay).await,
                 Next::Wait(delay) => sleep(delay).await,
                 Next::Probe(delay) => self.wait_for_probe(delay).await,
             }
-            resend += 1;
+            history.resend += 1;
             match self.still_wanted(batch) {
                 Some(rest) => batch = rest,
                 None => return,
@@ -178,78 +217,15 @@ impl Worker {
         }
     }
 
-    async fn attempt(&mut self, batch: &Batch, resend: u64) -> Next {
-        let began = Instant::now();
-        let posted = self.client.post(&batch.body, resend).await;
-        match posted {
-            Ok(answer) => {
-                let (status, size) = (answer.status, batch.body.len());
-                self.metrics.attempted(Code::Status(status), began.elapsed(), Some(size));
-                let after = answer.retry_after.as_deref();
-                let outcome = Outcome::of_status(status, after, self.policy, SystemTime::now());
-                self.act(batch, outcome, Said::Answer(answer)).await
-            }
-            Err(none) => {
-                self.metrics.attempted(Code::Failure(none.failure), began.elapsed(), None);
-                self.act(batch, Outcome::of_failure(none.failure), Said::Failure(none.text)).await
-            }
+    /// Nothing of this is to be sent. What was set aside waits for samples behind it: unless something else gets through, it
+    /// may be the server.
+    async fn pass_over(&mut self, batch: &Batch) {
+        if self.has_suspects(batch.end()) {
+            // An error means that the queue is gone, and this task with it.
+            let _ = self.queue.end().wait_for(|end| *end > batch.end().sequence).await;
+        } else {
+            self.book(batch, Fate::Delivered, None);
         }
-    }
-
-    async fn act(&mut self, batch: &Batch, outcome: Outcome, said: Said) -> Next {
-        match outcome {
-            Outcome::Delivered => {
-                let delivered = self.settle(batch.end(), Fate::Delivered);
-                if delivered < u64::from(batch.samples) {
-                    let missed = u64::from(batch.samples) - delivered;
-                    debug!(endpoint = %self.config.name, samples = missed, "delivered although the queue had dropped them meanwhile; they stay counted as overflowed");
-                }
-                self.metrics.delivered(batch.max_timestamp());
-                self.answered();
-                self.report.delivered(delivered);
-                said.text(&self.client).await;
-                Next::Done
-            }
-            Outcome::Reject { status } => {
-                let samples = self.settle(batch.end(), Fate::Rejected);
-                self.answered();
-                let text = said.text(&self.client).await;
-                self.metrics.failed(false, format!("rejected with status {status}: {text}"));
-                self.report.rejected(status, &text, samples);
-                Next::Done
-            }
-            Outcome::Retry { reason, after } => {
-                self.failed(batch);
-                let text = said.text(&self.client).await;
-                let wait = after.unwrap_or_else(|| self.backoff.next());
-                self.metrics.failed(false, format!("{reason}: {text}"));
-                self.report.retrying(reason, &text, self.pending(), wait);
-                Next::Wait(wait)
-            }
-            Outcome::Hold { status } => {
-                self.failed(batch);
-                let location = said.location();
-                let text = said.text(&self.client).await;
-                let wait = self.hold.next();
-                let shown = format!("held by status {status}: {}", location.as_deref().unwrap_or(&text));
-                self.metrics.failed(true, shown);
-                self.report.held(status, location.as_deref(), &text, self.pending(), wait);
-                Next::Probe(wait)
-            }
-        }
-    }
-
-    /// The request was answered for: whatever was wrong is over.
-    fn answered(&mut self) {
-        self.backoff.reset();
-        self.hold.reset();
-        self.answers.send_replace(Answers::Yes);
-        self.report.answered(self.pending());
-    }
-
-    fn failed(&mut self, batch: &Batch) {
-        self.metrics.retried(batch.samples);
-        self.answers.send_replace(Answers::No);
     }
 
     /// Waits for the next probe of a held endpoint; a changed secret or certificate is reason to try at once.
@@ -293,11 +269,38 @@ impl Worker {
         self.assembler.finish();
         let samples = self.settle(end, Fate::Rejected);
         self.metrics.undecodable();
+        self.metrics.rejected(Cause::Undecodable, samples);
         self.report.undecodable(sequence, samples, problem);
     }
 
-    fn pending(&self) -> u64 {
+    pub(super) fn pending(&self) -> u64 {
         self.queue.ledger(self.endpoint).pending
+    }
+
+    /// Books a request: its samples under `fate`, those that were left out of it as rejected, all in their order. Returns
+    /// how many were booked under `fate`; `cause` is why, if that is rejection.
+    pub(super) fn book(&mut self, batch: &Batch, fate: Fate, cause: Option<Cause>) -> u64 {
+        let mut booked = 0;
+        for (to, left_out) in batch.steps() {
+            match left_out {
+                Some(Cause::Poison) if self.cleared.contains(&to) => {
+                    self.settle(to, Fate::Delivered);
+                }
+                Some(cause) => {
+                    let samples = self.settle(to, Fate::Rejected);
+                    self.metrics.rejected(cause, samples);
+                }
+                None => booked += self.settle(to, fate),
+            }
+        }
+        if let Some(cause) = cause {
+            self.metrics.rejected(cause, booked);
+        }
+        for (cause, series) in self.assembler.sieve.take_examples() {
+            self.report.left_out(cause, &series);
+        }
+        self.convict_suspects(batch.end());
+        booked
     }
 
     fn settle(&self, to: Position, fate: Fate) -> u64 {
@@ -307,6 +310,22 @@ impl Worker {
         settled
     }
 }
+
+/// A sample (or a group of them) that got 500 again and again. It is booked with the next request that is answered for, which
+/// proves that the server takes others.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    pub(super) samples: Vec<Position>,
+    /// The series of a sample alone, and how to name it.
+    pub(super) series: Option<(SeriesId, String)>,
+    /// The request that was refused.
+    pub(super) body: Bytes,
+    pub(super) status: u16,
+    pub(super) said: String,
+}
+
+/// The first value of [`Worker::patience`].
+pub(super) const MIN_PATIENCE: u32 = 5;
 
 /// How the last finished request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -326,28 +345,6 @@ const MIN_LOOK: Duration = Duration::from_millis(10);
 fn is_expired(meta: &RecordMeta, limit: Option<Duration>, now: i64) -> bool {
     let limit = limit.map(|limit| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
     limit.is_some_and(|limit| meta.max_timestamp < now.saturating_sub(limit))
-}
-
-/// Where the words about an attempt come from.
-enum Said {
-    Answer(Answer),
-    Failure(String),
-}
-
-impl Said {
-    fn location(&self) -> Option<String> {
-        match self {
-            Self::Answer(answer) => answer.location.clone(),
-            Self::Failure(_) => None,
-        }
-    }
-
-    async fn text(self, client: &Client) -> String {
-        match self {
-            Self::Answer(answer) => client.text(answer).await,
-            Self::Failure(text) => text,
-        }
-    }
 }
 
 #[cfg(test)]

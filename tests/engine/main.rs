@@ -27,6 +27,9 @@ mod blocked;
 /// Real file systems that are full or read-only under the queue.
 mod disk;
 
+/// A sample that a real Prometheus refuses, and the others of its request.
+mod poison;
+
 /// The same targets scraped by Debian's Prometheus and by us: the same is stored.
 mod differential;
 

@@ -153,7 +153,7 @@ async fn requests_stay_below_the_byte_limit() {
 async fn a_final_rejection_moves_the_cursor_and_says_the_servers_text_rw_1_14() {
     let logs = logs::collect();
     let text = format!("out of order\r\nsample {}", "x".repeat(2000));
-    let server = serve([status(400).text(text)]).await;
+    let server = serve([status(422).text(text)]).await;
     let queue = queue();
     append(&queue, &[1000, 2000]);
     let running = start(config(&server.url("/")), &queue);
@@ -165,7 +165,7 @@ async fn a_final_rejection_moves_the_cursor_and_says_the_servers_text_rw_1_14() 
     assert_eq!((ledger.rejected, ledger.delivered), (2, 1));
     let said = logs.with("refuses these samples for good");
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains(r"status=400 said=out of order\r\nsample xxx"), "{}", said[0]);
+    assert!(said[0].contains(r"status=422 reason=refused said=out of order\r\nsample xxx"), "{}", said[0]);
     assert!(said[0].contains("requests=1 samples=2"), "{}", said[0]);
     let shown = said[0].chars().filter(|character| *character == 'x').count();
     assert!((450..520).contains(&shown), "{shown} of the text's bytes are shown");

@@ -4,16 +4,20 @@ mod delivery;
 mod expiry;
 mod failures;
 mod held;
+mod poison;
+mod poison_random;
 mod secrets;
 mod shutdown;
+mod size;
 mod tls;
+mod unfit;
 
 use std::time::Duration;
 
 use docker_remote_write::model::now_ms;
 use docker_remote_write::proto::v2;
 use docker_remote_write::queue::{Config as QueueConfig, Queue, RecordMeta, Storage};
-use docker_remote_write::remote::{Auth, Config, Sender, Tls, Tuning, spawn_with};
+use docker_remote_write::remote::{Auth, Cause, Config, Sender, Tls, Tuning, spawn_with};
 use docker_remote_write::wire::decode::decode_v1;
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
@@ -89,6 +93,11 @@ impl Running {
         self.until("done", |running| running.queue.ledger(0).pending == 0).await;
     }
 
+    /// Samples that were rejected for this reason.
+    fn rejected(&self, cause: Cause) -> u64 {
+        self.sender.metrics.snapshot().rejected.get(&cause).copied().unwrap_or_default()
+    }
+
     /// Attempts that ended with this status or word.
     fn requests(&self, code: &str) -> u64 {
         let requests = self.sender.metrics.snapshot().requests;
@@ -107,6 +116,32 @@ fn append(queue: &Queue, timestamps: &[i64]) -> u64 {
     let record = v2::Request { symbols, timeseries: timestamps.iter().map(series).collect() };
     let payload = snap::raw::Encoder::new().compress_vec(&record.encode_to_vec()).unwrap();
     append_raw(queue, timestamps, payload)
+}
+
+/// One record with a sample of each of these series (`{"__name__": name}`), its value its timestamp (ms).
+fn append_scrape(queue: &Queue, samples: &[(&str, i64)]) -> u64 {
+    let labelled: Vec<_> =
+        samples.iter().map(|(name, timestamp)| (vec![("__name__", *name)], *timestamp)).collect();
+    append_labelled(queue, &labelled)
+}
+
+/// The same with any labels, fit or not.
+fn append_labelled(queue: &Queue, samples: &[(Vec<(&str, &str)>, i64)]) -> u64 {
+    let mut symbols = vec![String::new()];
+    let mut timeseries = Vec::new();
+    for (labels, timestamp) in samples {
+        let mut labels_refs = Vec::new();
+        for symbol in labels.iter().flat_map(|(name, value)| [name, value]) {
+            labels_refs.push(u32::try_from(symbols.len()).unwrap());
+            symbols.push((*symbol).to_owned());
+        }
+        let sample = v2::Sample { value: *timestamp as f64, timestamp: *timestamp, start_timestamp: 0 };
+        timeseries.push(v2::TimeSeries { labels_refs, samples: vec![sample], ..v2::TimeSeries::default() });
+    }
+    let record = v2::Request { symbols, timeseries };
+    let payload = snap::raw::Encoder::new().compress_vec(&record.encode_to_vec()).unwrap();
+    let timestamps: Vec<_> = samples.iter().map(|(_, timestamp)| *timestamp).collect();
+    append_raw(queue, &timestamps, payload)
 }
 
 /// A record with this payload, whatever it is.

@@ -138,7 +138,7 @@ async fn secrets_are_never_in_logs_metrics_or_debug() {
     let running = start(config, &queue);
     server.saw(count).await;
     running.until("rejected", |running| running.queue.ledger(0).rejected == 1).await;
-    running.until("said", |_| !logs.with("refuses these samples").is_empty()).await;
+    running.until("said", |_| !logs.with("for the sake of this series").is_empty()).await;
     let shown = format!("{:#?} {:?}", logs.lines(), running.sender.metrics);
     for secret in ["hunter", "Ym9iOmh1bnRlcjI"] {
         assert!(!shown.contains(secret), "{shown}");

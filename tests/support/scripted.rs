@@ -23,10 +23,15 @@ use tokio::task::JoinHandle;
 /// How long tests wait for what must happen.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// A receiver: from a request's body to what happens.
+pub(crate) type Judge = Arc<dyn Fn(&Bytes) -> Step + Send + Sync>;
+
 /// What the server does with one request, after it has read all of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Step {
     Answer(Answer),
+    /// Looks at the body and decides.
+    Judge(Judge),
     /// Never answers.
     Hang,
     /// Ends the connection without an answer.
@@ -101,7 +106,6 @@ impl Seen {
     }
 }
 
-#[derive(Debug)]
 struct Shared {
     script: VecDeque<Step>,
     /// When the script is over.
@@ -110,7 +114,6 @@ struct Shared {
 }
 
 /// The server; it ends when this is dropped.
-#[derive(Debug)]
 pub(crate) struct Scripted {
     pub(crate) address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
@@ -252,7 +255,10 @@ async fn answer(
     let line = format!("{} {} {:?}", head.method, head.uri, head.version);
     let step = {
         let mut shared = shared.lock().unwrap();
-        let step = shared.script.pop_front().unwrap_or_else(|| shared.otherwise.clone());
+        let mut step = shared.script.pop_front().unwrap_or_else(|| shared.otherwise.clone());
+        if let Step::Judge(judge) = &step {
+            step = judge(&body);
+        }
         shared.seen.send_modify(|all| all.push(Seen { line, headers, body }));
         step
     };
@@ -265,6 +271,7 @@ async fn answer(
             Ok(response.body(Script(answer.text)).unwrap())
         }
         Step::Hang => std::future::pending().await,
+        Step::Judge(_) => Err(io::Error::other("a judge names no judge")),
         Step::Close => Err(io::Error::other("the script says: close")),
         Step::Reset => {
             let descriptor = descriptor.lock().unwrap().take().unwrap();
