@@ -1,5 +1,6 @@
 //! Stand-ins for the other side of every connection, and what tests share.
 
+pub(crate) mod certificates;
 pub(crate) mod logs;
 pub(crate) mod program;
 pub(crate) mod scripted;
