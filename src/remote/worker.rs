@@ -11,6 +11,7 @@ use super::batch::{Assembler, Batch, Room, Undecodable, behind};
 use super::client::{Answer, Client};
 use super::metrics::{Code, EndpointMetrics};
 use super::outcome::{Outcome, Policy};
+use super::pace::Pace;
 use super::report::Report;
 use super::{Config, Tuning};
 use crate::model::now_ms;
@@ -24,6 +25,7 @@ pub(super) struct Worker {
     endpoint: usize,
     queue: Queue,
     client: Client,
+    pace: Pace,
     policy: Policy,
     assembler: Assembler,
     /// Between attempts; starts again with each request that is answered for.
@@ -55,12 +57,13 @@ impl Worker {
         answers: watch::Sender<Answers>,
         tuning: Tuning,
     ) -> Self {
-        let client = Client::new(Arc::clone(&config), Arc::clone(&metrics));
+        let client = Client::new(Arc::clone(&config), Arc::clone(&metrics), tuning.resolver);
         let limits = Limits {
             max_samples: config.max_samples_per_send,
             max_bytes: usize::try_from(config.max_bytes_per_send).unwrap_or(usize::MAX),
         };
         Self {
+            pace: Pace::new(config.rate_limit),
             policy: Policy::of(&config),
             assembler: Assembler::new(limits),
             backoff: Backoff::new(config.min_backoff, config.max_backoff),
@@ -179,6 +182,7 @@ impl Worker {
     }
 
     async fn attempt(&mut self, batch: &Batch, resend: u64) -> Next {
+        self.pace.admit(&self.queue, batch).await;
         let began = Instant::now();
         let posted = self.client.post(&batch.body, resend).await;
         match posted {

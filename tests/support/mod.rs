@@ -4,3 +4,4 @@ pub(crate) mod certificates;
 pub(crate) mod logs;
 pub(crate) mod program;
 pub(crate) mod scripted;
+pub(crate) mod wire;

@@ -1,5 +1,6 @@
 //! The one table of settings: it drives parsing, the `settings` command, both manifests and the README.
 
+mod make;
 mod render;
 mod settings;
 

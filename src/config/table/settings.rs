@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::make::{duration, duration_or_off, secret, setting, size, size_or_off, text};
 use super::{Default, Group, Kind, Limits, Setting};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -7,44 +8,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
-
-const fn text(allowed: &'static str) -> Kind {
-    Kind::Text(allowed)
-}
-
-const fn duration(min: Duration, max: Duration) -> Kind {
-    Kind::Duration(Limits { zero: false, min, max })
-}
-
-const fn duration_or_off(min: Duration, max: Duration) -> Kind {
-    Kind::Duration(Limits { zero: true, min, max })
-}
-
-const fn size(min: u64, max: u64) -> Kind {
-    Kind::Size(Limits { zero: false, min, max })
-}
-
-const fn setting(
-    group: Group,
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    example: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting { name, group, kind, default, secret: false, example, doc }
-}
-
-const fn secret(
-    group: Group,
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    example: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting { name, group, kind, default, secret: true, example, doc }
-}
 
 /// Every setting, in the order of the table and of the manifests.
 pub const SETTINGS: &[Setting] = &[
@@ -242,6 +205,22 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         Group::Sending,
+        "REMOTE_WRITE_MAX_CONNECTION_AGE",
+        duration_or_off(SECOND, YEAR),
+        Default::Value("5m"),
+        "5m",
+        "A connection is replaced, and the host's name resolved again, when it is this old, after 3 failures in a row, and after a time-out; 0 is no age.",
+    ),
+    setting(
+        Group::Sending,
+        "REMOTE_WRITE_RATE_LIMIT",
+        size_or_off(16 << 10, TIB),
+        Default::Value("0"),
+        "1MiB",
+        "The most bytes a second, compressed, while more than the newest scrape is pending; it must be more than scrapes make. 0 is off.",
+    ),
+    setting(
+        Group::Sending,
         "REMOTE_WRITE_RETRY_ON_HTTP_429",
         Kind::Boolean,
         Default::Value("true"),
@@ -333,7 +312,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         Group::Scrape,
         "SCRAPE_BODY_SIZE_LIMIT",
-        Kind::Size(Limits { zero: true, min: 1, max: TIB }),
+        size_or_off(1, TIB),
         Default::Value("16MiB"),
         "16MiB",
         "A larger body fails the scrape (up becomes 0); counted uncompressed, 0 is off.",
