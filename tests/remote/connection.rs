@@ -1,18 +1,17 @@
 //! Connections: how long they are used, when they are given up, and what happens to a request when one ends under it.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use docker_remote_write::remote::{Config, Redial, Resolver, Tuning};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use docker_remote_write::remote::{Config, Redial, Tuning};
 use rustix::net::{AddressFamily, SocketAddrV4, SocketType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::{Running, append, config, queue, quick, start, start_with, timestamps};
 use crate::support::certificates::{Authority, plain};
+use crate::support::names::NameServer;
 use crate::support::scripted::{NOTHING, Scripted, Step, serve, serve_tls, status};
 use crate::support::wire::Wire;
 
@@ -78,43 +77,9 @@ async fn a_connection_that_is_old_is_given_up_for_a_new_one() {
 
 // === names ===
 
-/// A name server with one name, whose addresses change. Asked `count` times.
-#[derive(Default)]
-struct NameServer(Mutex<(Vec<SocketAddr>, u32)>);
-
-impl NameServer {
-    fn with(addresses: &[SocketAddr]) -> Arc<Self> {
-        Arc::new(Self(Mutex::new((addresses.to_vec(), 0))))
-    }
-
-    fn moved_to(&self, address: SocketAddr) {
-        self.0.lock().unwrap().0 = vec![address];
-    }
-
-    fn asked(&self) -> u32 {
-        self.0.lock().unwrap().1
-    }
-}
-
-impl Resolve for NameServer {
-    fn resolve(&self, name: Name) -> Resolving {
-        assert_eq!(name.as_str(), "receiver.test");
-        let mut state = self.0.lock().unwrap();
-        state.1 += 1;
-        let addresses = state.0.clone();
-        Box::pin(async move {
-            if addresses.is_empty() {
-                return Err(io::Error::other("no such name").into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
 /// An endpoint whose URL has a name, and no port: the name server tells both.
 fn named(names: &Arc<NameServer>) -> (Config, Tuning) {
-    let resolver = Resolver(Arc::clone(names) as Arc<dyn Resolve>);
-    (config("http://receiver.test/"), Tuning { resolver: Some(resolver), ..quick() })
+    (config("http://receiver.test/"), Tuning { resolver: Some(names.resolver()), ..quick() })
 }
 
 #[tokio::test]
@@ -125,12 +90,12 @@ async fn a_name_that_moves_is_followed_when_the_connection_is_old() {
     let age = Duration::from_millis(200);
     let running = start_with(Config { max_connection_age: Some(age), ..config }, &queue(), tuning);
     one_by_one(&running, [1]).await;
-    assert_eq!((first.seen().len(), names.asked()), (1, 1));
+    assert_eq!((first.seen().len(), names.asked().len()), (1, 1));
     // The old receiver would still answer.
     names.moved_to(second.address);
     tokio::time::sleep(age).await;
     one_by_one(&running, [2]).await;
-    assert_eq!((first.seen().len(), second.seen().len(), names.asked()), (1, 1, 2));
+    assert_eq!((first.seen().len(), second.seen().len(), names.asked().len()), (1, 1, 2));
     assert_all_is_well(&running, 2);
 }
 
@@ -145,7 +110,7 @@ async fn a_name_is_resolved_again_after_three_failures_in_a_row() {
     first.otherwise(status(503));
     names.moved_to(second.address);
     one_by_one(&running, [2]).await;
-    assert_eq!((first.seen().len(), second.seen().len(), names.asked()), (1 + 3, 1, 2));
+    assert_eq!((first.seen().len(), second.seen().len(), names.asked().len()), (1 + 3, 1, 2));
     assert_eq!(redials(&running, Redial::Failures), 1);
 }
 

@@ -5,6 +5,8 @@ mod delivery;
 mod expiry;
 mod failures;
 mod held;
+mod outage;
+mod pace;
 mod secrets;
 mod shutdown;
 mod tls;

@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod logs;
+pub(crate) mod names;
 pub(crate) mod program;
 pub(crate) mod scripted;
 pub(crate) mod wire;

@@ -1,7 +1,10 @@
-//! What lies between a sender and a receiver: a TCP forwarder whose connections are counted and can be made to die in silence.
+//! What lies between a sender and a receiver: a TCP forwarder whose connections are counted, can be slow, and can be made to die in silence.
 
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -24,11 +27,16 @@ impl Drop for Wire {
 
 impl Wire {
     pub(crate) async fn to(server: SocketAddr) -> Self {
+        Self::slow(server, Duration::ZERO).await
+    }
+
+    /// Every answer comes so much later.
+    pub(crate) async fn slow(server: SocketAddr, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (count, accepted) = watch::channel(0);
         let cut = watch::Sender::new(0);
-        let forwarding = tokio::spawn(forward(listener, server, count, cut.clone()));
+        let forwarding = tokio::spawn(forward(listener, server, delay, count, cut.clone()));
         Self { address, accepted, cut, forwarding }
     }
 
@@ -45,6 +53,7 @@ impl Wire {
 async fn forward(
     listener: TcpListener,
     server: SocketAddr,
+    delay: Duration,
     count: watch::Sender<usize>,
     cut: watch::Sender<usize>,
 ) {
@@ -59,12 +68,32 @@ async fn forward(
             let Ok(mut far) = TcpStream::connect(server).await else { return };
             let cut = tokio::select! {
                 // The end of one side ends the other.
-                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
+                _ = exchange(&mut near, &mut far, delay) => return,
                 cut = cut.wait_for(|cut| *cut > number) => cut.is_ok(),
             };
             if cut {
                 std::future::pending::<()>().await;
             }
         });
+    }
+}
+
+/// Until either side ends.
+async fn exchange(near: &mut TcpStream, far: &mut TcpStream, delay: Duration) -> io::Result<()> {
+    let ((mut near_in, mut near_out), (mut far_in, mut far_out)) = (near.split(), far.split());
+    let answers = async {
+        let mut answer = vec![0; 16 << 10];
+        loop {
+            let length = far_in.read(&mut answer).await?;
+            tokio::time::sleep(delay).await;
+            if length == 0 {
+                return Ok(());
+            }
+            near_out.write_all(&answer[..length]).await?;
+        }
+    };
+    tokio::select! {
+        requests = tokio::io::copy(&mut near_in, &mut far_out) => requests.map(|_| ()),
+        answers = answers => answers,
     }
 }
