@@ -34,8 +34,13 @@ impl Drop for World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::of(Source::Recording(Box::default())).await
+    }
+
+    /// With an engine that serves these texts.
+    pub(crate) async fn of(source: Source) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Engine::new(Source::Recording(Box::default()));
+        let engine = Engine::new(source);
         let stop = CancellationToken::new();
         let metrics = UnixListener::bind(dir.path().join("metrics.sock")).unwrap();
         let (serving, ended) = (engine.clone(), stop.clone());
@@ -129,7 +134,16 @@ impl Drop for Program {
 
 impl Program {
     pub(crate) fn start(arguments: &[&str], settings: &BTreeMap<&'static str, String>) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_docker-remote-write"))
+        Self::start_of(Path::new(env!("CARGO_BIN_EXE_docker-remote-write")), arguments, settings)
+    }
+
+    /// Of another build.
+    pub(crate) fn start_of(
+        binary: &Path,
+        arguments: &[&str],
+        settings: &BTreeMap<&'static str, String>,
+    ) -> Self {
+        let mut child = Command::new(binary)
             .args(arguments)
             .env_clear()
             .envs(settings)
