@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use docker_remote_write::receiver::{Answer, DEFAULT_PATH, Receiver};
-use rustix::net::{AddressFamily, SocketAddrV4, SocketType};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{DEADLINE, Program, World};
 use crate::support::certificates::{Authority, Identity, plain};
 use crate::support::program::Books;
+use crate::support::refused::Refused;
 
 /// The issue's: the longest backoff, its jitter, and half a second.
 const FIRST_DELIVERY: Duration = Duration::from_secs(6);
@@ -24,8 +24,7 @@ struct Endpoint {
 }
 
 enum State {
-    /// Bound, and nobody listens: refused, and nobody else can take the port.
-    Bound(rustix::fd::OwnedFd),
+    Refused(Refused),
     /// Somebody listens who is not the receiver.
     Occupied(tokio::task::JoinHandle<TcpListener>, CancellationToken),
     Up {
@@ -35,10 +34,8 @@ enum State {
 
 impl Endpoint {
     fn refusing() -> Self {
-        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        rustix::net::bind(&socket, &SocketAddrV4::new([127, 0, 0, 1].into(), 0)).unwrap();
-        let address = SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
-        Self { address, state: State::Bound(socket) }
+        let refused = Refused::new();
+        Self { address: refused.address, state: State::Refused(refused) }
     }
 
     /// Takes connections and does this with each.
@@ -69,12 +66,7 @@ impl Endpoint {
         let stop = CancellationToken::new();
         let up = State::Up { _stop: stop.clone().drop_guard() };
         let listener = match std::mem::replace(&mut self.state, up) {
-            State::Bound(socket) => {
-                rustix::net::listen(&socket, 16).unwrap();
-                let listener = std::net::TcpListener::from(socket);
-                listener.set_nonblocking(true).unwrap();
-                TcpListener::from_std(listener).unwrap()
-            }
+            State::Refused(refused) => refused.listen(),
             State::Occupied(task, occupied) => {
                 occupied.cancel();
                 task.await.unwrap()

@@ -4,5 +4,6 @@ pub(crate) mod certificates;
 pub(crate) mod logs;
 pub(crate) mod names;
 pub(crate) mod program;
+pub(crate) mod refused;
 pub(crate) mod scripted;
 pub(crate) mod wire;
