@@ -13,7 +13,8 @@ CARGO = cargo
 .PHONY: help test demo plugin plugin-rootfs fmt clippy
 
 help:
-	@echo 'make test            every test; on Debian as root it installs a Docker engine and receivers first'
+	@echo 'make test            every test; on Debian as root it installs a Docker engine and receivers first;'
+	@echo '                     at least 10 minutes: one test is a real outage of that length, beside the others'
 	@echo 'make demo            the main job on embedded parts: no root, no Docker, no network'
 	@echo 'make plugin          builds the static binary and creates the Docker plugin "$(PLUGIN_NAME)"'
 	@echo '                     MANIFEST=deploy/config.data.json for the queue that survives upgrades; PLUGIN_NAME=...'
@@ -61,4 +62,4 @@ fmt:
 
 clippy:
 	$(CARGO) clippy --all-targets --locked -- -D warnings
-	$(CARGO) clippy --test engine --locked -- -D warnings
+	$(CARGO) clippy --test engine --test outage --locked -- -D warnings

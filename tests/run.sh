@@ -4,6 +4,7 @@
 # 1. cargo test: unit, integration and documentation tests; they need nothing but loopback.
 # 2. the engine tests (tests/engine): a dockerd, a Prometheus and a VictoriaMetrics of their own, in a temporary directory and ended by pid.
 #    On Debian as root this script installs the packages first; anywhere else the part is left out, in so many words.
+# 3. a real outage of ten minutes (tests/outage.rs), in the background from the beginning on: it sleeps nearly all the time, and is shown and counted last.
 #
 # With CI=true nothing may be left out, ignored or filtered: the run fails if anything is. Nothing is ever retried.
 # The last line is always `N passed, N failed, N skipped`; the exit code is 0 only if nothing failed.
@@ -19,7 +20,11 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/drw-run.XXXXXX")
 passed=0 failed=0 skipped=0
 policy=/usr/sbin/policy-rc.d policy_written=no
 
+outage=
+
 cleanup() {
+    # A group of its own: cargo does not pass a signal on to the test.
+    [[ -z $outage ]] || kill -- "-$outage" 2>/dev/null || true
     if [[ $policy_written == yes ]]; then
         rm -f "$policy"
         [[ ! -e $scratch/policy-rc.d ]] || mv "$scratch/policy-rc.d" "$policy"
@@ -75,21 +80,46 @@ engine_obstacle() {
     [[ -z $missing ]] || say "missing: ${missing% } (installed by itself only on Debian with apt-get)"
 }
 
-# Runs a command, shows its output, and adds every `test result:` line of libtest to the sums.
-count() {
-    local log=$scratch/log status=0
-    "$@" 2>&1 | tee "$log" || status=$?
-    local p f i x
+# Adds every `test result:` line of libtest in a log to the sums. $2 is the exit code of the command, $3 its name.
+add_up() {
+    local log=$1 status=$2 p f i x
     read -r p f i x < <(sed -n 's/^test result: [A-Za-z]*\. \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored; [0-9]* measured; \([0-9]*\) filtered out.*/\1 \2 \3 \4/p' "$log" |
         awk '{ p += $1; f += $2; i += $3; x += $4 } END { print p + 0, f + 0, i + 0, x + 0 }')
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + i + x))
     # A build that breaks or a test binary that dies prints no result line: that is a failure too.
-    if ((status != 0 && f == 0)); then failed=$((failed + 1)); say "test: '$*' ended with status $status"; fi
+    if ((status != 0 && f == 0)); then failed=$((failed + 1)); say "test: '$3' ended with status $status"; fi
+}
+
+# Runs a command, shows its output and counts it.
+count() {
+    local log=$scratch/log status=0
+    "$@" 2>&1 | tee "$log" || status=$?
+    add_up "$log" "$status" "$*"
+}
+
+start_outage() {
+    # Built first: in the background nothing should compile beside the tests. If it cannot be built, the background says so.
+    cargo test --locked --test outage --no-run || true
+    set -m
+    cargo test --locked --test outage -- --nocapture >"$scratch/outage" 2>&1 &
+    outage=$!
+    set +m
+}
+
+# Waits for what is left of the ten minutes; adds nothing to the run where the other tests take longer.
+collect_outage() {
+    local status=0
+    wait "$outage" || status=$?
+    outage=
+    cat "$scratch/outage"
+    add_up "$scratch/outage" "$status" "cargo test --test outage"
 }
 
 say "test: $(rustc --version), $(nproc 2>/dev/null || echo '?') processors"
 
 if [[ $(id -u) == 0 && -e /etc/debian_version ]] && have apt-get; then install_packages; fi
+
+start_outage
 
 count cargo test --locked --no-fail-fast
 
@@ -105,6 +135,8 @@ else
     skipped=$((skipped + left_out))
     say "test: LEFT OUT: the $left_out tests against a real engine and real receivers: $obstacle"
 fi
+
+collect_outage
 
 status=0
 ((failed == 0)) || status=1

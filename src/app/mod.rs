@@ -281,8 +281,12 @@ async fn drain(senders: &[(String, Sender)], queue: &Queue, storage: &Storage, l
     }
 }
 
+/// The last line of each endpoint's ledger: with it the books of one process after the other can be checked against what a receiver holds.
 fn say_what_is_left(ledgers: &[(String, Ledger)]) {
     for (endpoint, ledger) in ledgers {
+        let Ledger { appended, recovered, delivered, rejected, expired, overflowed, lost_at_exit, pending } =
+            ledger;
+        info!(%endpoint, appended, recovered, delivered, rejected, expired, overflowed, lost_at_exit, pending, "the ledger at the end");
         if ledger.lost_at_exit > 0 {
             warn!(%endpoint, samples = ledger.lost_at_exit, "undelivered samples are lost: the queue was in memory");
         } else if ledger.pending > 0 {

@@ -219,6 +219,13 @@ fn write_requests(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_
             family.sample(&[("endpoint", endpoint.name), ("code", &code.to_string())], count);
         }
     }
+    let help = "Connections given up for new ones, by reason";
+    let mut family = exposition.family("docker_remote_write_redials_total", Kind::Counter, help);
+    for endpoint in endpoints {
+        for (reason, count) in &endpoint.remote.redials {
+            family.sample(&[("endpoint", endpoint.name), ("reason", reason.word())], count);
+        }
+    }
     let help = "Samples in requests that had to go again";
     let mut family = exposition.family("docker_remote_write_samples_retried_total", Kind::Counter, help);
     for endpoint in endpoints {

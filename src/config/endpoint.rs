@@ -84,6 +84,8 @@ pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Option<Durat
     {
         reader.problem(MIN_BACKOFF, "is longer than REMOTE_WRITE_MAX_BACKOFF");
     }
+    let rate_limit = reader.size("REMOTE_WRITE_RATE_LIMIT");
+    let max_connection_age = reader.duration_or_off("REMOTE_WRITE_MAX_CONNECTION_AGE");
     let retry_on_http_429 = reader.boolean("REMOTE_WRITE_RETRY_ON_HTTP_429");
     let hold_on_auth_error = reader.boolean("REMOTE_WRITE_HOLD_ON_AUTH_ERROR");
     let sample_age_limit = reader.duration_or_off("REMOTE_WRITE_SAMPLE_AGE_LIMIT");
@@ -99,6 +101,8 @@ pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Option<Durat
         max_bytes_per_send: max_bytes?,
         min_backoff: min_backoff?,
         max_backoff: max_backoff?,
+        rate_limit: Some(rate_limit?).filter(|limit| *limit > 0),
+        max_connection_age: max_connection_age?,
         retry_on_http_429: retry_on_http_429?,
         hold_on_auth_error: hold_on_auth_error?,
         sample_age_limit: sample_age_limit?,

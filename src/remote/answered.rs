@@ -48,6 +48,7 @@ struct Said {
 /// What the worker does with an answer.
 impl Worker {
     pub(super) async fn attempt(&mut self, batch: &Batch, history: &mut History) -> Next {
+        self.pace.admit(&self.queue, batch).await;
         match self.post(&batch.body, history.resend).await {
             Ok(answer) => {
                 let known = self.known(batch, history.answered(answer.reply.status));

@@ -72,6 +72,11 @@ impl Batch {
         self.parts.last().map(Part::end).unwrap_or_default()
     }
 
+    /// The newest timestamp of its oldest record, ms since the epoch.
+    pub(super) fn first_timestamp(&self) -> i64 {
+        self.parts.first().map_or(i64::MIN, |part| part.record.meta.max_timestamp)
+    }
+
     /// The newest timestamp of its records, ms since the epoch.
     pub(super) fn max_timestamp(&self) -> i64 {
         self.parts.iter().map(|part| part.record.meta.max_timestamp).max().unwrap_or(i64::MIN)

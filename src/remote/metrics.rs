@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::connection::Redial;
 use super::outcome::{Cause, Failure};
 
 /// Upper bounds of the request duration histogram, in seconds; `+Inf` follows them.
@@ -20,6 +21,9 @@ pub struct EndpointMetrics {
 pub struct Snapshot {
     /// Attempts by how they ended (`_requests_total{code}`); their sum is the number of attempts.
     pub requests: BTreeMap<Code, u64>,
+    /// Connections given up for new ones (`_redials_total{reason}`). Of an attempt that met a stale one only its repetition is in
+    /// `requests`.
+    pub redials: BTreeMap<Redial, u64>,
     /// Samples in requests that had to go again, once for each time (`_samples_retried_total`).
     pub samples_retried: u64,
     /// Bytes of answered requests' bodies, compressed, whatever the answer (`_sent_bytes_total`).
@@ -145,6 +149,10 @@ impl EndpointMetrics {
         let mut inner = self.write();
         inner.request_max_bytes = max_bytes as u64;
         inner.quarantined_series = quarantined_series as u64;
+    }
+
+    pub(super) fn redialled(&self, reason: Redial) {
+        *self.write().redials.entry(reason).or_default() += 1;
     }
 
     pub(super) fn undecodable(&self) {

@@ -11,11 +11,13 @@ mod answered;
 mod backoff;
 mod batch;
 mod client;
+mod connection;
 mod decision;
 mod episode;
 mod files;
 mod metrics;
 mod outcome;
+mod pace;
 mod quarantine;
 mod refusal;
 mod report;
@@ -34,6 +36,7 @@ use std::time::Duration;
 use crate::model::{Secret, SecretSource};
 
 pub use client::{SetupError, check};
+pub use connection::{Redial, Resolver};
 pub use files::FileError;
 pub use metrics::{Code, DURATION_BUCKETS, EndpointMetrics, Histogram, Snapshot};
 pub use outcome::{Blame, Cause, Failure, Outcome, Reason};
@@ -63,6 +66,10 @@ pub struct Config {
     pub min_backoff: Duration,
     /// `REMOTE_WRITE_MAX_BACKOFF`.
     pub max_backoff: Duration,
+    /// `REMOTE_WRITE_RATE_LIMIT`: bytes of request bodies a second while more than the newest scrape is pending; `None` is no limit.
+    pub rate_limit: Option<u64>,
+    /// `REMOTE_WRITE_MAX_CONNECTION_AGE`: an older connection is given up for a new one; `None` keeps it.
+    pub max_connection_age: Option<Duration>,
     /// `REMOTE_WRITE_RETRY_ON_HTTP_429`.
     pub retry_on_http_429: bool,
     /// `REMOTE_WRITE_HOLD_ON_AUTH_ERROR`.
@@ -138,6 +145,8 @@ mod tests {
             max_bytes_per_send: 3 << 20,
             min_backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(5),
+            rate_limit: None,
+            max_connection_age: Some(Duration::from_secs(300)),
             retry_on_http_429: true,
             hold_on_auth_error: true,
             sample_age_limit: None,

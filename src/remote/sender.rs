@@ -7,22 +7,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::client::warn_about;
+use super::connection::Resolver;
 use super::metrics::EndpointMetrics;
 use super::worker::{Answers, Worker};
 use crate::queue::Queue;
 
-/// Times that are no settings; tests shorten them.
-#[derive(Clone, Copy, Debug)]
+/// What is no setting; tests change it.
+#[derive(Clone, Debug)]
 pub struct Tuning {
     /// How long a held endpoint waits for its first probe.
     pub min_hold: Duration,
     /// How long it waits at most; the waits in between double.
     pub max_hold: Duration,
+    /// Instead of the system's name resolution.
+    pub resolver: Option<Resolver>,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { min_hold: Duration::from_secs(60), max_hold: Duration::from_secs(600) }
+        Self { min_hold: Duration::from_secs(60), max_hold: Duration::from_secs(600), resolver: None }
     }
 }
 
@@ -66,7 +69,7 @@ pub fn spawn(config: Config, endpoint: usize, queue: Queue, cancel: Cancellation
     spawn_with(config, endpoint, queue, cancel, Tuning::default())
 }
 
-/// [`spawn`] with other times.
+/// [`spawn`] with another tuning.
 #[must_use]
 pub fn spawn_with(
     config: Config,

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use reqwest::{Certificate, ClientBuilder, Identity};
 
+use super::connection::Resolver;
 use super::files::Material;
 use super::{Config, TlsVersion};
 
@@ -12,6 +13,12 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(55);
 /// An HTTP/2 connection whose peer is gone would otherwise take request after request into its time-out.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same below HTTP: what we sent and nobody acknowledged ends the connection after this time, and an idle one is asked
+/// whether anybody is there. Shorter than `REMOTE_WRITE_TIMEOUT`, so that the next attempt comes earlier.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+const IDLE_PROBE: Duration = Duration::from_secs(15);
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// Certificates or keys that cannot be used. Never shows any of them.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +51,18 @@ pub fn install_crypto_provider() {
 }
 
 /// One HTTP client: no redirects, no retries, no proxies of its own accord.
-pub(super) fn client(config: &Config, material: &Material) -> Result<reqwest::Client, TlsError> {
-    let mut roots: Vec<Certificate> = Vec::with_capacity(webpki_root_certs::TLS_SERVER_ROOT_CERTS.len() + 1);
-    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+///
+/// Names are resolved at every dial, by `getaddrinfo` on the runtime's blocking pool unless there is a `resolver`; answers are
+/// not remembered.
+pub(super) fn client(
+    config: &Config,
+    material: &Material,
+    resolver: Option<&Resolver>,
+) -> Result<reqwest::Client, TlsError> {
+    let mut roots: Vec<Certificate> = Vec::new();
+    // Without redirects and proxies an http:// endpoint meets no certificate.
+    let bundled = if config.url.scheme() == "https" { webpki_root_certs::TLS_SERVER_ROOT_CERTS } else { &[] };
+    for root in bundled {
         roots.push(Certificate::from_der(root).map_err(|error| pem_error("bundled roots", &error))?);
     }
     if let Some(ca) = &material.ca {
@@ -70,9 +86,17 @@ pub(super) fn client(config: &Config, material: &Material) -> Result<reqwest::Cl
         .no_proxy()
         .referer(false)
         .timeout(config.timeout)
+        // Shared by all addresses of a name: one that swallows packets leaves time for the next, and for the request.
+        .connect_timeout(config.timeout / 2)
         .pool_idle_timeout(IDLE_CONNECTION)
+        .tcp_keepalive(IDLE_PROBE)
+        .tcp_keepalive_interval(PROBE_EVERY)
+        .tcp_user_timeout(UNACKNOWLEDGED)
         .http2_keep_alive_interval(PING_EVERY)
         .http2_keep_alive_timeout(PING_TIMEOUT);
+    if let Some(Resolver(resolver)) = resolver {
+        builder = builder.dns_resolver(std::sync::Arc::clone(resolver));
+    }
     if let Some((certificate, key)) = &material.identity {
         let both = format!("{}\n{}\n", key.expose(), certificate.expose());
         let identity = Identity::from_pem(both.as_bytes())
@@ -99,14 +123,14 @@ mod tests {
 
     fn problem(material: &Material) -> String {
         install_crypto_provider();
-        client(&config("https://example/"), material).unwrap_err().to_string()
+        client(&config("https://example/"), material, None).unwrap_err().to_string()
     }
 
     #[test]
     fn a_client_is_built_from_the_bundled_roots_alone() {
         install_crypto_provider();
         install_crypto_provider();
-        assert!(client(&config("https://example/"), &Material::default()).is_ok());
+        assert!(client(&config("https://example/"), &Material::default(), None).is_ok());
     }
 
     #[test]
@@ -132,7 +156,7 @@ mod tests {
             Material { identity: Some(pair), ..Material::default() }
         };
         install_crypto_provider();
-        assert!(client(&config("https://example/"), &identity(&one.signing_key)).is_ok());
+        assert!(client(&config("https://example/"), &identity(&one.signing_key), None).is_ok());
         let said = problem(&identity(&other));
         assert!(said.starts_with("the TLS settings do not fit together: "), "{said}");
     }

@@ -14,6 +14,7 @@ use super::client::Client;
 use super::decision::Policy;
 use super::metrics::EndpointMetrics;
 use super::outcome::Cause;
+use super::pace::Pace;
 use super::report::Report;
 use super::search::Search;
 use super::sieve::{SeriesId, Sieve};
@@ -28,8 +29,9 @@ use crate::wire::Limits;
 pub(super) struct Worker {
     pub(super) config: Arc<Config>,
     endpoint: usize,
-    queue: Queue,
+    pub(super) queue: Queue,
     pub(super) client: Client,
+    pub(super) pace: Pace,
     pub(super) policy: Policy,
     pub(super) assembler: Assembler,
     /// What a request may hold by the settings.
@@ -75,13 +77,14 @@ impl Worker {
         answers: watch::Sender<Answers>,
         tuning: Tuning,
     ) -> Self {
-        let client = Client::new(Arc::clone(&config), Arc::clone(&metrics));
+        let client = Client::new(Arc::clone(&config), Arc::clone(&metrics), tuning.resolver);
         let limits = Limits {
             max_samples: config.max_samples_per_send,
             max_bytes: usize::try_from(config.max_bytes_per_send).unwrap_or(usize::MAX),
         };
         metrics.limits(limits.max_bytes, 0);
         Self {
+            pace: Pace::new(config.rate_limit),
             policy: Policy::of(&config),
             // Samples of an earlier process: maybe of an older version.
             assembler: Assembler::new(Sieve::new(*queue.end().borrow())),

@@ -33,6 +33,9 @@ mod poison;
 /// The same targets scraped by Debian's Prometheus and by us: the same is stored.
 mod differential;
 
+/// An hour's backlog in under 10 s; no engine is needed, but the binary that it would get.
+mod drain;
+
 /// What the closing note quotes: start-up time, size, memory.
 mod figures;
 
@@ -42,6 +45,14 @@ mod support;
 #[path = "../support/program.rs"]
 #[allow(clippy::unwrap_used, dead_code, reason = "helpers of tests; each target uses its part of them")]
 mod program;
+
+#[path = "../support/scripted.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "helpers of tests; each target uses its part of them")]
+mod scripted;
+
+#[path = "../support/wire.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "helpers of tests; each target uses its part of them")]
+mod wire;
 
 /// One test for each manifest and receiver, so that the name of a failure says which.
 macro_rules! for_each_manifest_and_receiver {

@@ -3,11 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use docker_remote_write::remote::Config;
-use rustix::net::{AddressFamily, SocketAddrV4, SocketType};
-use tokio::net::TcpListener;
 
 use super::{append, config, queue, start, timestamps};
 use crate::support::logs;
+use crate::support::refused::Refused;
 use crate::support::scripted::{NOTHING, Step, serve, serve_on, status};
 
 /// The first attempt fails in this way; the second one is answered.
@@ -76,21 +75,15 @@ async fn a_2xx_whose_text_is_torn_off_or_endless_is_delivered_rw_1_09() {
 #[tokio::test]
 async fn a_refused_connection_is_retried_until_someone_listens_rw_1_15() {
     let logs = logs::collect();
-    // Bound and not listening: refused, and nobody else can take the port.
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&socket, &SocketAddrV4::new([127, 0, 0, 1].into(), 0)).unwrap();
-    let address = std::net::SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
+    let refused = Refused::new();
     let queue = queue();
     append(&queue, &[1000]);
-    let running = start(config(&format!("http://{address}/")), &queue);
+    let running = start(config(&format!("http://{}/", refused.address)), &queue);
     running.until("refused three times", |running| running.requests("refused") >= 3).await;
     assert_eq!(running.queue.ledger(0).pending, 1);
     assert!(!running.sender.metrics.snapshot().up);
 
-    rustix::net::listen(&socket, 16).unwrap();
-    let listener = std::net::TcpListener::from(socket);
-    listener.set_nonblocking(true).unwrap();
-    let server = serve_on(TcpListener::from_std(listener).unwrap(), None, NOTHING);
+    let server = serve_on(refused.listen(), None, NOTHING);
     assert_eq!(timestamps(&server.saw(1).await[0]), [1000]);
     running.until_done().await;
     assert_eq!(running.queue.ledger(0).delivered, 1);

@@ -1,9 +1,12 @@
 //! The sender against a scripted server: what arrives, what leaves the queue, what is said.
 
+mod connection;
 mod delivery;
 mod expiry;
 mod failures;
 mod held;
+mod outage;
+mod pace;
 mod poison;
 mod poison_random;
 mod secrets;
@@ -50,6 +53,8 @@ fn config(url: &str) -> Config {
         max_bytes_per_send: 3 << 20,
         min_backoff: Duration::from_millis(5),
         max_backoff: Duration::from_millis(20),
+        rate_limit: None,
+        max_connection_age: None,
         retry_on_http_429: true,
         hold_on_auth_error: true,
         sample_age_limit: None,
@@ -64,8 +69,12 @@ fn queue() -> Queue {
 }
 
 fn start(config: Config, queue: &Queue) -> Running {
-    let quick = Tuning { min_hold: Duration::from_millis(5), max_hold: Duration::from_millis(20) };
-    start_with(config, queue, quick)
+    start_with(config, queue, quick())
+}
+
+/// Held endpoints are probed again and again.
+fn quick() -> Tuning {
+    Tuning { min_hold: Duration::from_millis(5), max_hold: Duration::from_millis(20), ..Tuning::default() }
 }
 
 fn start_with(config: Config, queue: &Queue, tuning: Tuning) -> Running {

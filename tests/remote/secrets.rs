@@ -54,7 +54,7 @@ async fn a_rotated_secret_ends_the_wait_of_a_held_endpoint() {
     let queue = queue();
     append(&queue, &[1000]);
     let hour = Duration::from_secs(3600);
-    let slow = Tuning { min_hold: hour, max_hold: hour };
+    let slow = Tuning { min_hold: hour, max_hold: hour, ..Tuning::default() };
     let running = start_with(bearer(&server.url("/"), &dir.path().join("data/token")), &queue, slow);
     running.until("held", |running| running.sender.metrics.snapshot().held).await;
     symlink("2", dir.path().join("new")).unwrap();

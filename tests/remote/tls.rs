@@ -2,86 +2,17 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use docker_remote_write::model::Secret;
 use docker_remote_write::remote::{Config, Pem, Tls, TlsVersion};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rcgen::ExtendedKeyUsagePurpose;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 
 use super::{append, config, queue, start, timestamps};
+use crate::support::certificates::{Authority, plain, versions};
 use crate::support::logs;
 use crate::support::scripted::{NOTHING, Scripted, serve_tls};
-
-static NUMBER: AtomicU32 = AtomicU32::new(0);
-
-/// A CA and what it signs.
-struct Authority {
-    pem: String,
-    der: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-struct Identity {
-    certificate: String,
-    key: String,
-    chain: Vec<CertificateDer<'static>>,
-    private: PrivateKeyDer<'static>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Two authorities of one name would differ by their signatures only.
-        params.distinguished_name.push(DnType::CommonName, format!("ca {}", NUMBER.fetch_add(1, Relaxed)));
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        Self { pem: certificate.pem(), der: certificate.der().clone(), issuer: Issuer::new(params, key) }
-    }
-
-    fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![usage];
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            chain: vec![certificate.der().clone()],
-            private: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        }
-    }
-
-    fn server(&self) -> Identity {
-        self.sign("127.0.0.1", ExtendedKeyUsagePurpose::ServerAuth)
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).unwrap();
-        roots
-    }
-
-    fn inline(&self) -> Tls {
-        Tls { ca: Some(Pem::Inline(Secret::new(&self.pem))), ..Tls::default() }
-    }
-}
-
-fn versions(
-    versions: &[&'static rustls::SupportedProtocolVersion],
-) -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    ServerConfig::builder_with_provider(ring).with_protocol_versions(versions).unwrap()
-}
-
-fn plain(identity: Identity) -> ServerConfig {
-    let builder = versions(rustls::ALL_VERSIONS).with_no_client_auth();
-    builder.with_single_cert(identity.chain, identity.private).unwrap()
-}
 
 fn endpoint(server: &Scripted, tls: Tls) -> Config {
     Config { tls, ..config(&server.url("/")) }

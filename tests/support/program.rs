@@ -22,7 +22,7 @@ pub(crate) struct World {
     dir: tempfile::TempDir,
     pub(crate) engine: Engine,
     pub(crate) receiver: Receiver,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
 }
 
@@ -34,8 +34,13 @@ impl Drop for World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::of(Source::Recording(Box::default())).await
+    }
+
+    /// With an engine that serves these texts.
+    pub(crate) async fn of(source: Source) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Engine::new(Source::Recording(Box::default()));
+        let engine = Engine::new(source);
         let stop = CancellationToken::new();
         let metrics = UnixListener::bind(dir.path().join("metrics.sock")).unwrap();
         let (serving, ended) = (engine.clone(), stop.clone());
@@ -129,7 +134,16 @@ impl Drop for Program {
 
 impl Program {
     pub(crate) fn start(arguments: &[&str], settings: &BTreeMap<&'static str, String>) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_docker-remote-write"))
+        Self::start_of(Path::new(env!("CARGO_BIN_EXE_docker-remote-write")), arguments, settings)
+    }
+
+    /// Of another build.
+    pub(crate) fn start_of(
+        binary: &Path,
+        arguments: &[&str],
+        settings: &BTreeMap<&'static str, String>,
+    ) -> Self {
+        let mut child = Command::new(binary)
             .args(arguments)
             .env_clear()
             .envs(settings)
@@ -204,5 +218,42 @@ impl Program {
     pub(crate) fn killed(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// A process's last words about an endpoint: its ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    pub(crate) appended: u64,
+    pub(crate) recovered: u64,
+    pub(crate) delivered: u64,
+    pub(crate) pending: u64,
+    /// Rejected, expired, overflowed, lost at exit: samples that will not arrive.
+    pub(crate) dropped: u64,
+}
+
+impl Books {
+    pub(crate) fn of(endpoint: &str, said: &str) -> Self {
+        let is_it = |line: &&str| {
+            line.contains("the ledger at the end") && line.contains(&format!("endpoint={endpoint} "))
+        };
+        let line = said.lines().find(is_it).unwrap_or_else(|| panic!("no ledger in: {said}"));
+        let word = |name: &str| -> u64 {
+            let value = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            value.unwrap_or_else(|| panic!("no {name} in: {line}")).parse().unwrap()
+        };
+        Self {
+            appended: word("appended"),
+            recovered: word("recovered"),
+            delivered: word("delivered"),
+            pending: word("pending"),
+            dropped: ["rejected", "expired", "overflowed", "lost_at_exit"].map(word).iter().sum(),
+        }
+    }
+
+    /// Every sample has one place.
+    pub(crate) fn assert_closed(&self) {
+        let (came, went) = (self.appended + self.recovered, self.delivered + self.dropped + self.pending);
+        assert_eq!(came, went, "{self:?}");
     }
 }

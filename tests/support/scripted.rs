@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub(crate) struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     text: Text,
+    /// The connection takes no further request.
+    is_last: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +61,7 @@ enum Text {
 
 /// An answer with this status.
 pub(crate) fn status(status: u16) -> Answer {
-    Answer { status, headers: Vec::new(), text: Text::Whole(Bytes::new()) }
+    Answer { status, headers: Vec::new(), text: Text::Whole(Bytes::new()), is_last: false }
 }
 
 impl Answer {
@@ -70,6 +72,11 @@ impl Answer {
 
     pub(crate) fn text(self, text: impl Into<Bytes>) -> Self {
         Self { text: Text::Whole(text.into()), ..self }
+    }
+
+    /// Over HTTP/2 with GOAWAY.
+    pub(crate) fn last_of_its_connection(self) -> Self {
+        Self { is_last: true, ..self }
     }
 
     pub(crate) fn torn(self, text: &'static str) -> Self {
@@ -226,18 +233,29 @@ impl Connection for tokio_rustls::server::TlsStream<TcpStream> {
 
 async fn converse(stream: impl Connection, is_h2: bool, shared: &Arc<Mutex<Shared>>) {
     let descriptor = Arc::new(Mutex::new(Some(stream.descriptor())));
+    let last = Arc::new(tokio::sync::Notify::new());
     let service = service_fn(|request: Request<Incoming>| {
-        let (shared, descriptor) = (Arc::clone(shared), Arc::clone(&descriptor));
-        async move { answer(request, &shared, &descriptor).await }
+        let (shared, descriptor, last) = (Arc::clone(shared), Arc::clone(&descriptor), Arc::clone(&last));
+        async move { answer(request, &shared, &descriptor, &last).await }
     });
     let io = TokioIo::new(stream);
     // A connection that a step ends is an error here, and meant to be.
     if is_h2 {
-        let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(io, service)
-            .await;
+        let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let mut served = pin!(builder.serve_connection(io, service));
+        tokio::select! {
+            _ = &mut served => return,
+            () = last.notified() => served.as_mut().graceful_shutdown(),
+        }
+        let _ = served.await;
     } else {
-        let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+        let builder = hyper::server::conn::http1::Builder::new();
+        let mut served = pin!(builder.serve_connection(io, service));
+        tokio::select! {
+            _ = &mut served => return,
+            () = last.notified() => served.as_mut().graceful_shutdown(),
+        }
+        let _ = served.await;
     }
 }
 
@@ -245,6 +263,7 @@ async fn answer(
     request: Request<Incoming>,
     shared: &Mutex<Shared>,
     descriptor: &Mutex<Option<std::os::fd::OwnedFd>>,
+    last: &tokio::sync::Notify,
 ) -> Result<Response<Script>, io::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
@@ -264,6 +283,9 @@ async fn answer(
     };
     match step {
         Step::Answer(answer) => {
+            if answer.is_last {
+                last.notify_one();
+            }
             let mut response = Response::builder().status(answer.status);
             for (name, value) in answer.headers {
                 response = response.header(name, value);

@@ -61,6 +61,7 @@ pub(super) fn build(
         notes.limited("remote_timeout", block.remote_timeout, "REMOTE_WRITE_TIMEOUT", duration_within);
     let sending = read_queue_config(block.queue_config, notes);
     let max_bytes = notes.limited("", None, "REMOTE_WRITE_MAX_BYTES_PER_SEND", size_within);
+    let max_age = notes.limited("", None, "REMOTE_WRITE_MAX_CONNECTION_AGE", duration_within);
     let (url, sending) = (url?, sending?);
     Some(Config {
         name: name?,
@@ -73,6 +74,8 @@ pub(super) fn build(
         max_bytes_per_send: max_bytes?.0,
         min_backoff: sending.min_backoff,
         max_backoff: sending.max_backoff,
+        rate_limit: None,
+        max_connection_age: max_age.map(|(age, _)| age),
         retry_on_http_429: sending.retry_on_http_429,
         hold_on_auth_error: true,
         sample_age_limit: sending.sample_age_limit,

@@ -1,8 +1,10 @@
 //! The one table of settings: it drives parsing, the `settings` command, both manifests and the README.
 
+mod host;
+mod make;
 mod render;
+mod sending;
 mod settings;
-mod shapes;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +15,7 @@ pub use render::{render_markdown, render_text};
 pub use settings::SETTINGS;
 
 /// One setting: the name of an environment variable and everything that is said about it anywhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// `[A-Z0-9_]` only: dockerd takes what follows a dot for a field's name.
     pub name: &'static str,

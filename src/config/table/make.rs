@@ -1,4 +1,4 @@
-//! Short ways to write a setting of the table.
+//! What an entry of the table is written with.
 
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ pub(super) const fn duration_or_off(min: Duration, max: Duration) -> Kind {
 
 pub(super) const fn size(min: u64, max: u64) -> Kind {
     Kind::Size(Limits { zero: false, min, max })
+}
+
+pub(super) const fn size_or_off(min: u64, max: u64) -> Kind {
+    Kind::Size(Limits { zero: true, min, max })
 }
 
 pub(super) const fn setting(
