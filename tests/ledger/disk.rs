@@ -94,12 +94,19 @@ fn read_record(bytes: &[u8]) -> Option<(u64, OnDisk, usize)> {
 
 /// What the endpoints' cursor files say.
 pub(super) fn cursors(dir: &Path) -> [Cursor; ENDPOINTS] {
-    NAMES.map(|name| {
-        let Ok(bytes) = fs::read(dir.join(format!("cursor-{name}"))) else { return Cursor::Missing };
-        let newest =
-            SLOTS.iter().filter_map(|at| read_slot(bytes.get(*at..*at + SLOT)?)).max_by_key(|slot| slot.0);
-        newest.map_or(Cursor::Unreadable, |(_, position)| Cursor::At(position))
-    })
+    NAMES.map(|name| cursor(dir, name))
+}
+
+/// What one endpoint's cursor file says.
+pub(super) fn cursor(dir: &Path, endpoint: &str) -> Cursor {
+    let Ok(bytes) = fs::read(cursor_file(dir, endpoint)) else { return Cursor::Missing };
+    let slots = SLOTS.iter().filter_map(|at| read_slot(bytes.get(*at..*at + SLOT)?));
+    let newest = slots.max_by_key(|(generation, _)| *generation);
+    newest.map_or(Cursor::Unreadable, |(_, position)| Cursor::At(position))
+}
+
+fn cursor_file(dir: &Path, endpoint: &str) -> PathBuf {
+    dir.join(format!("cursor-{endpoint}"))
 }
 
 fn read_slot(slot: &[u8]) -> Option<(u64, Position)> {
@@ -206,13 +213,13 @@ impl Damage {
             Self::Flip => edit(Some(&segments[dice.below(segments.len())]), |bytes| flip(bytes, dice)),
             Self::LostSegment if segments.is_empty() => {}
             Self::LostSegment => fs::remove_file(&segments[dice.below(segments.len())]).unwrap(),
-            Self::OldSlot(endpoint) => edit(Some(&cursor(dir, endpoint)), |bytes| {
+            Self::OldSlot(endpoint) => edit(Some(&cursor_file(dir, NAMES[endpoint])), |bytes| {
                 let slot = |at: usize| bytes.get(at..at + SLOT).and_then(read_slot).map(|slot| (slot.0, at));
                 if let Some((_, newest)) = SLOTS.into_iter().filter_map(slot).max() {
                     bytes[newest..newest + SLOT].fill(0);
                 }
             }),
-            Self::BothSlots(endpoint) => edit(Some(&cursor(dir, endpoint)), |bytes| {
+            Self::BothSlots(endpoint) => edit(Some(&cursor_file(dir, NAMES[endpoint])), |bytes| {
                 for at in SLOTS {
                     if let Some(slot) = bytes.get_mut(at..at + SLOT) {
                         flip(slot, dice);
@@ -220,15 +227,11 @@ impl Damage {
                 }
             }),
             Self::LostCursor(endpoint) => {
-                let _ = fs::remove_file(cursor(dir, endpoint));
+                let _ = fs::remove_file(cursor_file(dir, NAMES[endpoint]));
             }
             Self::ForeignFile => fs::write(dir.join("segment-notes.txt"), "not the queue's").unwrap(),
         }
     }
-}
-
-fn cursor(dir: &Path, endpoint: usize) -> PathBuf {
-    dir.join(format!("cursor-{}", NAMES[endpoint]))
 }
 
 fn edit(path: Option<&PathBuf>, change: impl FnOnce(&mut Vec<u8>)) {

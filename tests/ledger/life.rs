@@ -70,6 +70,11 @@ impl Knobs {
         self.age_limit.filter(|_| endpoint == 1)
     }
 
+    /// Whether the ring may have to drop what has not been written yet.
+    pub(super) fn has_small_ring(&self) -> bool {
+        self.max_memory_bytes < LARGE_RING
+    }
+
     /// Whether the disk's cap can be reached at all.
     pub(super) fn is_tight(&self) -> bool {
         self.max_disk_bytes < LARGE_CAP

@@ -13,6 +13,7 @@ mod disk;
 mod endpoint;
 mod life;
 mod model;
+mod program;
 mod story;
 mod target;
 

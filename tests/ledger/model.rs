@@ -22,7 +22,7 @@ pub(super) struct Key {
     bits: u64,
 }
 
-fn key<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, timestamp: i64, value: f64) -> Key {
+pub(super) fn key<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, timestamp: i64, value: f64) -> Key {
     let mut hasher = DefaultHasher::new();
     labels.for_each(|pair| pair.hash(&mut hasher));
     let series = hasher.finish();

@@ -114,6 +114,7 @@ impl Story {
         self.known_end = end;
         // Records that went in the moment in which they came: a ring that is smaller than what one scrape becomes.
         let unseen = queue.ledger(0).appended - self.model.ledgers[0].appended;
+        assert!(unseen == 0 || self.life().knobs.has_small_ring(), "{unseen} samples are gone at once");
         *self.tally.entry("samples overflowed at once").or_default() += unseen;
         for ledger in &mut self.model.ledgers {
             ledger.appended += unseen;
@@ -127,6 +128,8 @@ impl Story {
             return;
         }
         self.note("overflow");
+        let knobs = self.life().knobs;
+        assert!(knobs.is_tight() || knobs.has_small_ring(), "an overflow for nothing");
         let mut there = BTreeSet::new();
         let mut from = 0;
         while let Some(record) = queue.read(from).await.unwrap() {
