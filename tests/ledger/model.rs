@@ -71,8 +71,10 @@ pub(super) enum Fate {
 struct Sample {
     key: Key,
     fates: [Fate; ENDPOINTS],
-    /// The receiver has it.
+    /// The receiver was asked to store it, and has it.
     stored: [bool; ENDPOINTS],
+    /// The receiver has refused it: newer samples of its series were there.
+    late: [bool; ENDPOINTS],
     /// It may come again: its answer was lost, or the cursor stands before it once more.
     repeatable: [bool; ENDPOINTS],
     /// It was out of the queue and came back.
@@ -148,6 +150,7 @@ impl Model {
             key,
             fates: [Fate::Pending; ENDPOINTS],
             stored: no,
+            late: no,
             repeatable: no,
             rewound: no,
         }));
@@ -197,9 +200,9 @@ impl Model {
         first + part.from as usize..first + part.to as usize
     }
 
-    /// The receiver stores a request; whether the order of its series holds without exception. `answered`: the sender is told so.
-    pub(super) fn store(&mut self, endpoint: usize, parts: &[Part], answered: bool) -> bool {
-        let mut in_order = true;
+    /// The receiver stores a request, but for late samples; returns how many are late. `answered`: the sender is told so.
+    pub(super) fn store(&mut self, endpoint: usize, parts: &[Part], answered: bool) -> u64 {
+        let mut late = 0;
         for id in parts.iter().flat_map(|part| self.ids(*part)).collect::<Vec<_>>() {
             let sample = &mut self.samples[id];
             let newest = self.newest[endpoint].entry(sample.key.series).or_insert(i64::MIN);
@@ -207,15 +210,16 @@ impl Model {
                 assert!(sample.repeatable[endpoint], "endpoint {endpoint} gets {:?} twice", sample.key);
             } else if sample.key.timestamp <= *newest {
                 assert!(sample.rewound[endpoint], "endpoint {endpoint} gets {:?} after {newest}", sample.key);
-                in_order = false;
+                sample.late[endpoint] = true;
             }
+            late += u64::from(sample.late[endpoint]);
             *newest = sample.key.timestamp.max(*newest);
             sample.stored[endpoint] = true;
             sample.repeatable[endpoint] = !answered;
             self.stored[endpoint] += 1;
             self.stored_unbooked[endpoint] += u64::from(!answered || sample.fates[endpoint] != Fate::Pending);
         }
-        in_order
+        late
     }
 
     /// The answer to a request that was stored never reached the ledger.
@@ -330,8 +334,15 @@ impl Model {
     }
 
     /// What the disk held when the process ended. From `unsafe_from` on, records may not have been written yet; `pressed`: the byte
-    /// cap may have taken the oldest while the process died. Returns killed and overflowed.
-    pub(super) fn compare_with_disk(&mut self, disk: &Disk, unsafe_from: u64, pressed: bool) -> Restarted {
+    /// cap may have taken the oldest while the process died; `passed`: how an endpoint may have passed over what it was never asked to
+    /// take. Returns killed and overflowed.
+    pub(super) fn compare_with_disk(
+        &mut self,
+        disk: &Disk,
+        unsafe_from: u64,
+        pressed: bool,
+        passed: Fate,
+    ) -> Restarted {
         for (sequence, found) in &disk.records {
             match self.records.get(sequence) {
                 Some(record) => {
@@ -345,6 +356,12 @@ impl Model {
                 None => {
                     assert!(*sequence >= unsafe_from, "nobody has appended record {sequence}");
                     self.append(*sequence, found.meta, found.samples.clone());
+                    for endpoint in 0..ENDPOINTS {
+                        // Nobody has answered for it, and yet this endpoint is done with it.
+                        if self.cursors[endpoint].sequence > *sequence {
+                            self.drop_record(endpoint, *sequence, passed);
+                        }
+                    }
                 }
             }
         }

@@ -115,13 +115,14 @@ impl Story {
     }
 
     pub(super) fn store(&mut self, endpoint: usize, held: &Held, answered: bool) {
-        let in_order = self.model.store(endpoint, &held.parts, answered);
-        self.disordered[endpoint] |= !in_order;
+        let late = self.model.store(endpoint, &held.parts, answered);
+        self.late[endpoint] += late;
         let strict = &self.strict[endpoint];
         strict.accept(Bytes::copy_from_slice(&held.arrival.body));
         let violations = strict.read(|state| state.last_request().unwrap().violations.clone());
-        let expected = |violation: &Violation| !in_order && matches!(violation, Violation::OutOfOrder { .. });
-        assert!(violations.iter().all(expected), "endpoint {endpoint}: {violations:?}");
+        let is_late = |violation: &Violation| matches!(violation, Violation::OutOfOrder { .. });
+        assert!(violations.iter().all(is_late), "endpoint {endpoint}: {violations:?}");
+        assert_eq!(violations.len() as u64, late, "endpoint {endpoint}: {violations:?}");
     }
 
     pub(super) async fn drain(&mut self, endpoint: usize) {

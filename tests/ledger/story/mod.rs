@@ -68,8 +68,8 @@ pub(super) struct Story {
     failed: [Option<(Vec<Part>, Vec<u8>)>; ENDPOINTS],
     model: Model,
     strict: [Receiver; ENDPOINTS],
-    /// A spoilt cursor has brought back samples that were out of the queue without being stored.
-    disordered: [bool; ENDPOINTS],
+    /// Samples that the strict receivers have refused: a spoilt cursor has brought them back, and newer ones were there.
+    late: [u64; ENDPOINTS],
     /// Records before it are in the model.
     known_end: u64,
     overflowed_records: u64,
@@ -117,7 +117,7 @@ impl Story {
             failed: [None, None],
             model: Model::default(),
             strict: [Receiver::new(options()), Receiver::new(options())],
-            disordered: [false; ENDPOINTS],
+            late: [0; ENDPOINTS],
             known_end: 0,
             overflowed_records: 0,
             lines: 0,
