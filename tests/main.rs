@@ -10,6 +10,8 @@ mod architecture;
 mod collector;
 /// The faces `demo` and `receive` of the real binary.
 mod demo;
+/// Every sample has one place, whatever happens: random stories of the whole program.
+mod ledger;
 /// Both manifests, the README and the table of settings say the same.
 mod manifests;
 /// The real binary: faces, exit codes, what it survives.

@@ -71,6 +71,8 @@ impl Worker {
                 }
                 self.act(batch, outcome, Said { text, location })
             }
+            // What has expired or overflowed meanwhile does not go along.
+            Err(_) if self.client.was_stale() => Next::Wait(Duration::ZERO),
             Err(none) => {
                 history.answered(0);
                 self.act(batch, of_failure(none.failure), Said { text: none.text, location: None })
@@ -86,7 +88,17 @@ impl Worker {
                 let code = Code::Status(answer.reply.status);
                 self.metrics.attempted(code, began.elapsed(), Some(body.len()));
             }
+            Err(_) if self.client.was_stale() => {}
             Err(none) => self.metrics.attempted(Code::Failure(none.failure), began.elapsed(), None),
+        }
+        posted
+    }
+
+    /// A request of which nothing is booked.
+    async fn post_aside(&mut self, body: &Bytes) -> Result<Answer, NoAnswer> {
+        let posted = self.post(body, 0).await;
+        if posted.is_err() && self.client.was_stale() {
+            return self.post(body, 1).await;
         }
         posted
     }
@@ -105,7 +117,7 @@ impl Worker {
 
     /// Whether the endpoint takes anything: an empty message tells, and stores nothing.
     async fn probe(&mut self) -> Others {
-        let Ok(answer) = self.post(&EMPTY_REQUEST, 0).await else { return Others::Fail };
+        let Ok(answer) = self.post_aside(&EMPTY_REQUEST).await else { return Others::Fail };
         let Reply { status, .. } = answer.reply;
         self.client.text(answer).await;
         if (200..300).contains(&status) { Others::Succeed } else { Others::Fail }
@@ -273,7 +285,7 @@ impl Worker {
     async fn last_chance(&mut self, end: Position) {
         let mut suspects = std::mem::take(&mut self.suspects);
         for suspect in suspects.iter_mut().filter(|suspect| suspect.samples.iter().any(|at| *at < end)) {
-            let Ok(answer) = self.post(&suspect.body, 0).await else { continue };
+            let Ok(answer) = self.post_aside(&suspect.body).await else { continue };
             let Reply { status, .. } = answer.reply;
             let text = self.client.text(answer).await;
             if (200..300).contains(&status) {

@@ -117,17 +117,8 @@ impl Client {
         Self { config, metrics, url, files, ready: None, connection, resolver, reload_trouble }
     }
 
-    /// Posts a body and waits for the answer's head; a second time at once where the connection turned out to be stale.
-    /// `resend` counts from 1; 0 is the first attempt.
+    /// Posts a body and waits for the answer's head. `resend` counts from 1; 0 is the first attempt.
     pub(super) async fn post(&mut self, body: &Bytes, resend: u64) -> Result<Answer, NoAnswer> {
-        let sent = self.send(body, resend).await;
-        if sent.is_err() && self.connection.due() == Some(Redial::Stale) {
-            return self.send(body, resend + 1).await;
-        }
-        sent
-    }
-
-    async fn send(&mut self, body: &Bytes, resend: u64) -> Result<Answer, NoAnswer> {
         let unusable =
             |error: SetupError| NoAnswer { failure: Failure::Setup, text: one_line(&error.to_string()) };
         self.reload().await.map_err(unusable)?;
@@ -149,6 +140,11 @@ impl Client {
                 Err(NoAnswer { failure, text: self.shown(&words(error.without_url())) })
             }
         }
+    }
+
+    /// Whether the request that had no answer met a stale connection: it goes again at once, and does not count as failed.
+    pub(super) fn was_stale(&self) -> bool {
+        self.connection.due() == Some(Redial::Stale)
     }
 
     /// Gives up the connection if there is a reason to. A new client has none yet, so the next request looks the address up and dials;
