@@ -247,6 +247,30 @@ async fn a_journals_bytes_count_against_the_cap() {
 }
 
 #[tokio::test]
+async fn a_journal_from_a_time_with_a_larger_cap_takes_no_record_with_it_and_is_written_anew() {
+    let mut home = Home::new();
+    let queue = home.open(&["a"]);
+    let journal = queue.journal(NAME);
+    let long = "x".repeat(1_000);
+    for seed in 1..=40 {
+        journal.append(meta(1), payload(seed, 100), &changes(&[&long], &[]));
+        journal.note(&changes(&[], &[&long]));
+    }
+    noted(&queue);
+    drop((queue, journal));
+    home.max_disk_bytes = 40_000;
+    let queue = home.open(&["a"]);
+    let journal = queue.journal(NAME);
+    let stats = queue.stats();
+    assert_eq!((stats.overflowed_records, queue.ledger(0).pending), (0, 40), "{stats:?}");
+    assert!(stats.journal_bytes > 40_000 && journal.wants_whole());
+    journal.note(&whole(&["stays"]));
+    noted(&queue);
+    assert!(queue.stats().journal_bytes < 200);
+    assert_eq!(queue.ledger(0).pending, 40);
+}
+
+#[tokio::test]
 async fn an_unknown_or_unreadable_journal_begins_anew() {
     let home = Home::new();
     let mut bytes = format::file_header();
