@@ -244,7 +244,9 @@ impl Book {
 
     /// Drops the oldest segments until `bytes` more fit below the cap.
     pub(super) fn make_room(&mut self, bytes: u64) {
-        while self.shelf.bytes() + self.beside + bytes > self.max_disk_bytes {
+        // Two journals of a quarter each; one that is larger is from a time with a larger cap, and about to be written anew.
+        let beside = self.beside.min(self.max_disk_bytes / 2);
+        while self.shelf.bytes() + beside + bytes > self.max_disk_bytes {
             let Some(segment) = self.shelf.drop_oldest() else { break };
             let before: Vec<u64> = self.accounts.iter().map(|account| account.ledger.overflowed).collect();
             while let Some(sequence) = self.index.first_from(0).map(|entry| entry.sequence)

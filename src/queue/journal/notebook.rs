@@ -96,13 +96,14 @@ impl Notebook {
         }
     }
 
-    /// What was found: the entries, and the file's bytes; `None` where it cannot be gone on with.
+    /// What was found: the entries, and the file's bytes; `None` where it cannot be gone on with. A file above
+    /// the cap, which was larger once, is to be written anew too.
     pub(in crate::queue) fn recovered(mut self, entries: Vec<Bytes>, file: Option<u64>) -> Self {
         self.live = entries.iter().map(|entry| cost(entry)).sum();
         self.recovered = entries;
         match file {
-            Some(bytes) => self.file = bytes,
-            None => self.state = State::Behind,
+            Some(bytes) if bytes <= self.caps.file => self.file = bytes,
+            Some(_) | None => self.state = State::Behind,
         }
         self
     }
