@@ -4,12 +4,13 @@
 //!
 //! - [`record`] writes one scrape as `io.prometheus.write.v2.Request` messages, from label references that stay encoded from scrape to
 //!   scrape;
-//! - [`v1`] reads such records without copying ([`view`]) and writes `prometheus.WriteRequest`;
+//! - [`v1`] reads such records without copying ([`view`]) and writes `prometheus.WriteRequest`, remembering the labels of series that recur;
 //! - [`decode`] is the way of receivers and tests: prost's derived types.
 
 pub mod decode;
 mod field;
 pub mod record;
+mod shapes;
 pub mod snappy;
 mod symbols;
 pub mod v1;

@@ -14,7 +14,6 @@ use crate::model::{Description, MetricType, SampleRef, is_stale_marker};
 
 const TIMESERIES: u32 = 5;
 const LABELS_REFS: u32 = 1;
-const SAMPLES: u32 = 2;
 const METADATA: u32 = 5;
 
 /// What is in a record.
@@ -186,12 +185,11 @@ impl RecordEncoder {
             encode_block(block, &mut table.symbols, &mut self.refs, describe(sample.slot));
             (block.generation, block.table, block.epoch) = (sample.generation, number, table.epoch);
         }
-        let sample_len = field::sample_len(sample.value, sample.timestamp);
-        let sample_field = 1 + field::varint_len(sample_len as u64) + sample_len;
-        field::put_len(TIMESERIES, block.bytes.len() + sample_field, &mut self.series);
+        let sample = field::sample_field(sample.value, sample.timestamp);
+        let sample = sample.as_slice();
+        field::put_len(TIMESERIES, block.bytes.len() + sample.len(), &mut self.series);
         self.series.extend_from_slice(&block.bytes[..block.split]);
-        field::put_len(SAMPLES, sample_len, &mut self.series);
-        field::put_sample(sample.value, sample.timestamp, &mut self.series);
+        self.series.extend_from_slice(sample);
         self.series.extend_from_slice(&block.bytes[block.split..]);
     }
 }

@@ -5,9 +5,11 @@ use prost::Message;
 
 use super::decode::{decode_v1, decode_v2};
 use super::v1::RequestBuilder;
-use super::{Counts, Limits, RecordEncoder};
+use super::{Counts, Limits, RecordEncoder, field};
 use crate::model::{Description, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker};
 use crate::proto;
+
+mod recurring;
 
 const WIDE: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
 const MAX: usize = 64 << 20;
