@@ -338,6 +338,11 @@ impl Ingest {
 
     /// Markers for what the last good scrape had and this one has not; a failed scrape has nothing (remote-write 3.01 to 3.03).
     fn mark_vanished(&mut self, timestamp: i64, vanished: Vanished) -> u64 {
+        // The same series in the same order, as nearly always: none is gone, and all stay held.
+        if matches!(vanished, Vanished::Missing) && self.tracked == self.tracked_now {
+            self.tracked_now.clear();
+            return 0;
+        }
         let before = std::mem::take(&mut self.tracked);
         let mut markers = 0;
         for slot in &before {
