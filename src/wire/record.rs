@@ -29,29 +29,32 @@ pub struct Counts {
     pub max_timestamp: i64,
 }
 
-/// A series' label references and metadata as fields of `TimeSeries`.
-#[derive(Debug, Default)]
+/// Where a series' label references and metadata stand, as fields of `TimeSeries`: in [`Table::blocks`].
+#[derive(Clone, Copy, Debug, Default)]
 struct Block {
     generation: u32,
     table: u32,
     epoch: u32,
+    start: usize,
     /// Where the sample goes: behind the label references, before the metadata, as prost orders them.
     split: usize,
-    bytes: Vec<u8>,
+    end: usize,
 }
 
 /// The symbols of the n-th record of each scrape.
 #[derive(Debug)]
 struct Table {
     symbols: SymbolTable,
+    /// Every series' block, in the order in which they came: one allocation each would be a cache miss each.
+    blocks: Vec<u8>,
     epoch: u32,
-    /// Bytes of symbols at the end of the first record of this epoch; what comes on top may be garbage of vanished series.
-    baseline: usize,
+    /// Bytes of symbols and of blocks at the end of the first record of this epoch; what comes on top may be garbage of vanished series.
+    baseline: (usize, usize),
 }
 
 impl Table {
     fn new(epoch: u32) -> Self {
-        Self { symbols: SymbolTable::new(), epoch, baseline: 0 }
+        Self { symbols: SymbolTable::new(), blocks: Vec::new(), epoch, baseline: (0, 0) }
     }
 
     fn bytes(&self) -> usize {
@@ -61,7 +64,9 @@ impl Table {
     /// A table that has doubled since its start is mostly garbage: begin anew.
     fn renew_if_bloated(&mut self) {
         const SLACK: usize = 4 << 10;
-        if self.baseline > 0 && self.bytes() > 2 * self.baseline + SLACK {
+        let (symbols, blocks) = self.baseline;
+        let bloated = self.bytes() > 2 * symbols + SLACK || self.blocks.len() > 2 * blocks + SLACK;
+        if symbols > 0 && bloated {
             self.renew();
         }
     }
@@ -122,7 +127,7 @@ impl RecordEncoder {
                 self.tables.push(Table::new(0));
             }
             self.tables[at].renew_if_bloated();
-            let baseline = self.tables[at].baseline;
+            let baseline = self.tables[at].baseline.0;
             let (mut counts, cut) = self.fill(at, rest, &describe);
             if cut == Cut::Bytes && baseline > 0 && self.tables[at].bytes() > baseline {
                 // Garbage must not take the room of samples.
@@ -130,8 +135,8 @@ impl RecordEncoder {
                 (counts, _) = self.fill(at, rest, &describe);
             }
             let table = &mut self.tables[at];
-            if table.baseline == 0 {
-                table.baseline = table.bytes();
+            if table.baseline.0 == 0 {
+                table.baseline = (table.bytes(), table.blocks.len());
             }
             self.message.clear();
             self.message.extend_from_slice(table.symbols.encoded());
@@ -152,13 +157,15 @@ impl RecordEncoder {
         let mut counts = Counts { samples: 0, markers: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
         self.series.clear();
         for sample in samples {
-            let before = (self.series.len(), self.tables[at].symbols.mark());
+            let table = &self.tables[at];
+            let before = (self.series.len(), table.symbols.mark(), table.blocks.len());
             self.put_series(at, sample, describe);
             let bytes = self.tables[at].bytes() + self.series.len();
             if counts.samples > 0 && bytes > self.limits.max_bytes {
                 // Its block now speaks of symbols that are gone: the next record, which it begins, encodes it anew.
                 self.series.truncate(before.0);
                 self.tables[at].symbols.roll_back(before.1);
+                self.tables[at].blocks.truncate(before.2);
                 return (counts, Cut::Bytes);
             }
             counts.samples += 1;
@@ -175,33 +182,34 @@ impl RecordEncoder {
     fn put_series<'d>(&mut self, at: usize, sample: &SampleRef, describe: &impl Fn(u32) -> Description<'d>) {
         let slot = sample.slot as usize;
         if self.blocks.len() <= slot {
-            self.blocks.resize_with(slot + 1, Block::default);
+            self.blocks.resize(slot + 1, Block::default());
         }
         let table = &mut self.tables[at];
         let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
         let block = &mut self.blocks[slot];
         if (block.generation, block.table, block.epoch) != (sample.generation, number, table.epoch) {
-            block.bytes.clear();
-            encode_block(block, &mut table.symbols, &mut self.refs, describe(sample.slot));
+            encode_block(block, table, &mut self.refs, describe(sample.slot));
             (block.generation, block.table, block.epoch) = (sample.generation, number, table.epoch);
         }
         let sample = field::sample_field(sample.value, sample.timestamp);
         let sample = sample.as_slice();
-        field::put_len(TIMESERIES, block.bytes.len() + sample.len(), &mut self.series);
-        self.series.extend_from_slice(&block.bytes[..block.split]);
+        field::put_len(TIMESERIES, block.end - block.start + sample.len(), &mut self.series);
+        self.series.extend_from_slice(&table.blocks[block.start..block.split]);
         self.series.extend_from_slice(sample);
-        self.series.extend_from_slice(&block.bytes[block.split..]);
+        self.series.extend_from_slice(&table.blocks[block.split..block.end]);
     }
 }
 
-fn encode_block(block: &mut Block, symbols: &mut SymbolTable, refs: &mut Vec<u8>, what: Description<'_>) {
+fn encode_block(block: &mut Block, table: &mut Table, refs: &mut Vec<u8>, what: Description<'_>) {
+    let Table { symbols, blocks, .. } = table;
     refs.clear();
     for (name, value) in what.labels.iter() {
         field::put_varint(symbols.intern(name), refs);
         field::put_varint(symbols.intern(value), refs);
     }
-    field::put_bytes(LABELS_REFS, refs, &mut block.bytes);
-    block.split = block.bytes.len();
+    block.start = blocks.len();
+    field::put_bytes(LABELS_REFS, refs, blocks);
+    block.split = blocks.len();
 
     let mut metadata = mem::take(refs);
     metadata.clear();
@@ -212,7 +220,8 @@ fn encode_block(block: &mut Block, symbols: &mut SymbolTable, refs: &mut Vec<u8>
         field::put_u32(3, symbols.intern(what.help), &mut metadata);
     }
     if !metadata.is_empty() {
-        field::put_bytes(METADATA, &metadata, &mut block.bytes);
+        field::put_bytes(METADATA, &metadata, blocks);
     }
+    block.end = blocks.len();
     *refs = metadata;
 }
