@@ -159,19 +159,25 @@ pub(super) enum Value<'a> {
 }
 
 /// Takes the next field off the front of `message`; `None` at its end.
+#[inline]
 pub(super) fn next<'a>(message: &mut &'a [u8]) -> Result<Option<(u32, Value<'a>)>, DecodeError> {
-    if message.is_empty() {
-        return Ok(None);
-    }
-    let (field, wire_type) = encoding::decode_key(message)?;
+    let (field, wire_type) = match message.split_first() {
+        None => return Ok(None),
+        Some((key @ ..0x80, rest)) if *key >= 8 => {
+            *message = rest;
+            (u32::from(*key >> 3), WireType::try_from(u64::from(*key & 7))?)
+        }
+        Some(_) => encoding::decode_key(message)?,
+    };
     let value = match wire_type {
-        WireType::Varint => Value::Varint(encoding::decode_varint(message)?),
+        WireType::Varint => Value::Varint(varint(message)?),
         WireType::SixtyFourBit => {
-            Value::Fixed64(message.try_get_u64_le().map_err(|_| DecodeError::Truncated)?)
+            let (bits, rest) = message.split_first_chunk().ok_or(DecodeError::Truncated)?;
+            *message = rest;
+            Value::Fixed64(u64::from_le_bytes(*bits))
         }
         WireType::LengthDelimited => {
-            let len =
-                usize::try_from(encoding::decode_varint(message)?).map_err(|_| DecodeError::Truncated)?;
+            let len = usize::try_from(varint(message)?).map_err(|_| DecodeError::Truncated)?;
             let (bytes, rest) = message.split_at_checked(len).ok_or(DecodeError::Truncated)?;
             *message = rest;
             Value::Bytes(bytes)
@@ -183,4 +189,16 @@ pub(super) fn next<'a>(message: &mut &'a [u8]) -> Result<Option<(u32, Value<'a>)
         WireType::StartGroup | WireType::EndGroup => return Err(DecodeError::UnexpectedField(field)),
     };
     Ok(Some((field, value)))
+}
+
+/// Most are one byte long.
+#[inline]
+pub(super) fn varint(message: &mut &[u8]) -> Result<u64, DecodeError> {
+    match message.split_first() {
+        Some((byte @ ..0x80, rest)) => {
+            *message = rest;
+            Ok(u64::from(*byte))
+        }
+        Some(_) | None => Ok(encoding::decode_varint(message)?),
+    }
 }

@@ -97,8 +97,8 @@ impl<'a> Series<'a> {
 }
 
 fn reference(refs: &mut &[u8]) -> Result<u32, DecodeError> {
-    let value = prost::encoding::decode_varint(refs)?;
-    u32::try_from(value).map_err(|_| DecodeError::Reference { reference: u32::MAX, symbols: 0 })
+    u32::try_from(field::varint(refs)?)
+        .map_err(|_| DecodeError::Reference { reference: u32::MAX, symbols: 0 })
 }
 
 /// The series of a message, in order.
