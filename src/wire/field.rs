@@ -159,7 +159,7 @@ pub(super) enum Value<'a> {
 }
 
 /// Takes the next field off the front of `message`; `None` at its end.
-#[inline]
+#[inline(always)]
 pub(super) fn next<'a>(message: &mut &'a [u8]) -> Result<Option<(u32, Value<'a>)>, DecodeError> {
     let (field, wire_type) = match message.split_first() {
         None => return Ok(None),

@@ -1,10 +1,12 @@
 //! One scrape as `io.prometheus.write.v2.Request` messages, snappy-compressed: the payloads of queued records.
 //!
 //! A scrape is cut into records of at most [`Limits`], each with symbols of its own. The n-th record of a scrape holds nearly the same
-//! series as the n-th record of the scrape before, so each n keeps a symbol table, and each series keeps its label references encoded for
-//! the table that it last went into: in steady state a sample costs one copy of those bytes and 20 bytes of value and timestamp.
+//! series as the n-th record of the scrape before, so each n keeps a symbol table and the series as they were written last, and each series
+//! keeps its label references encoded for the table that it last went into. In steady state only the 20 bytes of value and timestamp are
+//! written anew; where a series has come, gone or moved, what follows in its record is put together again from those references.
 
 use std::mem;
+use std::ops::Range;
 
 use super::Limits;
 use super::field;
@@ -41,12 +43,25 @@ struct Block {
     end: usize,
 }
 
+/// One series in [`Table::series`].
+#[derive(Clone, Debug)]
+struct Written {
+    slot: u32,
+    generation: u32,
+    /// The sample's field.
+    sample: Range<usize>,
+    end: usize,
+}
+
 /// The symbols of the n-th record of each scrape.
 #[derive(Debug)]
 struct Table {
     symbols: SymbolTable,
     /// Every series' block, in the order in which they came: one allocation each would be a cache miss each.
     blocks: Vec<u8>,
+    /// The series of the last record with this table, and where each is.
+    series: Vec<u8>,
+    written: Vec<Written>,
     epoch: u32,
     /// Bytes of symbols and of blocks at the end of the first record of this epoch; what comes on top may be garbage of vanished series.
     baseline: (usize, usize),
@@ -54,7 +69,14 @@ struct Table {
 
 impl Table {
     fn new(epoch: u32) -> Self {
-        Self { symbols: SymbolTable::new(), blocks: Vec::new(), epoch, baseline: (0, 0) }
+        Self {
+            symbols: SymbolTable::new(),
+            blocks: Vec::new(),
+            series: Vec::new(),
+            written: Vec::new(),
+            epoch,
+            baseline: (0, 0),
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -68,6 +90,47 @@ impl Table {
         let bloated = self.bytes() > 2 * symbols + SLACK || self.blocks.len() > 2 * blocks + SLACK;
         if symbols > 0 && bloated {
             self.renew();
+        }
+    }
+
+    /// Writes a sample in the place of the last one, if the `at`-th series is still the same and the bytes are as many. Tells where the
+    /// series ends.
+    #[inline]
+    fn rewrite(&mut self, at: usize, sample: &SampleRef) -> Option<usize> {
+        let there = self.written.get(at)?;
+        if (there.slot, there.generation) != (sample.slot, sample.generation) {
+            return None;
+        }
+        let field = field::sample_field(sample.value, sample.timestamp);
+        let place = self.series.get_mut(there.sample.clone())?;
+        if place.len() != field.as_slice().len() {
+            return None;
+        }
+        place.copy_from_slice(field.as_slice());
+        Some(there.end)
+    }
+
+    /// Appends a series; tells where it ends.
+    fn append(&mut self, block: &Block, sample: &SampleRef) -> usize {
+        let field = field::sample_field(sample.value, sample.timestamp);
+        let field = field.as_slice();
+        field::put_len(TIMESERIES, block.end - block.start + field.len(), &mut self.series);
+        self.series.extend_from_slice(&self.blocks[block.start..block.split]);
+        let start = self.series.len();
+        self.series.extend_from_slice(field);
+        let place = start..self.series.len();
+        self.series.extend_from_slice(&self.blocks[block.split..block.end]);
+        let end = self.series.len();
+        let (slot, generation) = (sample.slot, sample.generation);
+        self.written.push(Written { slot, generation, sample: place, end });
+        end
+    }
+
+    /// Keeps the first `count` series of the last record.
+    fn keep(&mut self, count: usize) {
+        if count < self.written.len() {
+            self.written.truncate(count);
+            self.series.truncate(self.written.last().map_or(0, |last| last.end));
         }
     }
 
@@ -92,7 +155,6 @@ pub struct RecordEncoder {
     limits: Limits,
     tables: Vec<Table>,
     blocks: Vec<Block>,
-    series: Vec<u8>,
     message: Vec<u8>,
     refs: Vec<u8>,
     compressor: Compressor,
@@ -106,7 +168,6 @@ impl RecordEncoder {
             limits,
             tables: Vec::new(),
             blocks: Vec::new(),
-            series: Vec::new(),
             message: Vec::new(),
             refs: Vec::new(),
             compressor: Compressor::default(),
@@ -140,7 +201,7 @@ impl RecordEncoder {
             }
             self.message.clear();
             self.message.extend_from_slice(table.symbols.encoded());
-            self.message.extend_from_slice(&self.series);
+            self.message.extend_from_slice(&table.series);
             emit(counts, self.compressor.compress(&self.message));
             rest = &rest[counts.samples as usize..];
             at += 1;
@@ -155,17 +216,26 @@ impl RecordEncoder {
         describe: &impl Fn(u32) -> Description<'d>,
     ) -> (Counts, Cut) {
         let mut counts = Counts { samples: 0, markers: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
-        self.series.clear();
         for sample in samples {
-            let table = &self.tables[at];
-            let before = (self.series.len(), table.symbols.mark(), table.blocks.len());
-            self.put_series(at, sample, describe);
-            let bytes = self.tables[at].bytes() + self.series.len();
-            if counts.samples > 0 && bytes > self.limits.max_bytes {
-                // Its block now speaks of symbols that are gone: the next record, which it begins, encodes it anew.
-                self.series.truncate(before.0);
-                self.tables[at].symbols.roll_back(before.1);
-                self.tables[at].blocks.truncate(before.2);
+            let count = counts.samples as usize;
+            let table = &mut self.tables[at];
+            let before = (table.symbols.mark(), table.blocks.len());
+            let end = match table.rewrite(count, sample) {
+                Some(end) => end,
+                None => {
+                    table.keep(count);
+                    self.put_series(at, sample, describe)
+                }
+            };
+            let table = &mut self.tables[at];
+            if count > 0 && table.bytes() + end > self.limits.max_bytes {
+                // Its block may speak of symbols that are gone.
+                if let Some(block) = self.blocks.get_mut(sample.slot as usize) {
+                    *block = Block::default();
+                }
+                table.keep(count);
+                table.symbols.roll_back(before.0);
+                table.blocks.truncate(before.1);
                 return (counts, Cut::Bytes);
             }
             counts.samples += 1;
@@ -176,10 +246,16 @@ impl RecordEncoder {
                 break;
             }
         }
+        self.tables[at].keep(counts.samples as usize);
         (counts, Cut::Samples)
     }
 
-    fn put_series<'d>(&mut self, at: usize, sample: &SampleRef, describe: &impl Fn(u32) -> Description<'d>) {
+    fn put_series<'d>(
+        &mut self,
+        at: usize,
+        sample: &SampleRef,
+        describe: &impl Fn(u32) -> Description<'d>,
+    ) -> usize {
         let slot = sample.slot as usize;
         if self.blocks.len() <= slot {
             self.blocks.resize(slot + 1, Block::default());
@@ -191,12 +267,7 @@ impl RecordEncoder {
             encode_block(block, table, &mut self.refs, describe(sample.slot));
             (block.generation, block.table, block.epoch) = (sample.generation, number, table.epoch);
         }
-        let sample = field::sample_field(sample.value, sample.timestamp);
-        let sample = sample.as_slice();
-        field::put_len(TIMESERIES, block.end - block.start + sample.len(), &mut self.series);
-        self.series.extend_from_slice(&table.blocks[block.start..block.split]);
-        self.series.extend_from_slice(sample);
-        self.series.extend_from_slice(&table.blocks[block.split..block.end]);
+        table.append(block, sample)
     }
 }
 

@@ -106,17 +106,10 @@ impl Shapes {
     #[inline]
     pub(super) fn recall<'s, 'm>(&'s self, known: &mut Known, series: &'m [u8]) -> Option<Hit<'s, 'm>> {
         let shape = &self.shapes[known.shape?];
-        for (at, expected) in shape.series.iter().enumerate().skip(known.at).take(WINDOW) {
-            let part = |from: u32, to: u32| &shape.bytes[from as usize..to as usize];
-            let behind_head = series.strip_prefix(part(expected.start, expected.head));
-            let sample = behind_head.and_then(|rest| rest.strip_suffix(part(expected.head, expected.tail)));
-            if let Some(sample) = sample.filter(|sample| field::is_sample_field(sample)) {
-                known.at = at + 1;
-                known.hits += 1;
-                return Some(Hit { labels: part(expected.tail, expected.labels), sample });
-            }
-        }
-        None
+        let hit = shape.series_at(known.at, series).or_else(|| shape.search(known, series))?;
+        known.at += 1;
+        known.hits += 1;
+        Some(hit)
     }
 
     /// A series that was not recalled, what became of its labels, and the highest of its references.
@@ -191,6 +184,25 @@ impl Shapes {
 }
 
 impl Shape {
+    #[inline]
+    fn series_at<'s, 'm>(&'s self, at: usize, series: &'m [u8]) -> Option<Hit<'s, 'm>> {
+        let expected = self.series.get(at)?;
+        let part = |from: u32, to: u32| &self.bytes[from as usize..to as usize];
+        let behind_head = series.strip_prefix(part(expected.start, expected.head))?;
+        let sample = behind_head.strip_suffix(part(expected.head, expected.tail))?;
+        let labels = part(expected.tail, expected.labels);
+        field::is_sample_field(sample).then_some(Hit { labels, sample })
+    }
+
+    /// Looks behind the expected series, which may have gone.
+    #[cold]
+    fn search<'s, 'm>(&'s self, known: &mut Known, series: &'m [u8]) -> Option<Hit<'s, 'm>> {
+        let behind = known.at + 1..known.at + WINDOW;
+        let (at, hit) = behind.into_iter().find_map(|at| Some((at, self.series_at(at, series)?)))?;
+        known.at = at;
+        Some(hit)
+    }
+
     fn held(&self) -> usize {
         self.table.len() + self.bytes.len() + self.series.len() * size_of::<Series>()
     }
