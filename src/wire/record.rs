@@ -2,8 +2,8 @@
 //!
 //! A scrape is cut into records of at most [`Limits`], each with symbols of its own. The n-th record of a scrape holds nearly the same
 //! series as the n-th record of the scrape before, so each n keeps a symbol table and the series as they were written last, and each series
-//! keeps its label references encoded for the table that it last went into. In steady state only the 20 bytes of value and timestamp are
-//! written anew; where a series has come, gone or moved, what follows in its record is put together again from those references.
+//! keeps its label references encoded for the table that it last went into. In steady state a sample costs one copy of its series and 20
+//! bytes of value and timestamp over it; behind a series that has come, gone or moved, a record is put together from those references.
 
 use std::mem;
 use std::ops::Range;
@@ -59,9 +59,11 @@ struct Table {
     symbols: SymbolTable,
     /// Every series' block, in the order in which they came: one allocation each would be a cache miss each.
     blocks: Vec<u8>,
-    /// The series of the last record with this table, and where each is.
+    /// The series of the record that is being written, and where each is; and those of the record before.
     series: Vec<u8>,
     written: Vec<Written>,
+    last_series: Vec<u8>,
+    last_written: Vec<Written>,
     epoch: u32,
     /// Bytes of symbols and of blocks at the end of the first record of this epoch; what comes on top may be garbage of vanished series.
     baseline: (usize, usize),
@@ -74,6 +76,8 @@ impl Table {
             blocks: Vec::new(),
             series: Vec::new(),
             written: Vec::new(),
+            last_series: Vec::new(),
+            last_written: Vec::new(),
             epoch,
             baseline: (0, 0),
         }
@@ -93,25 +97,36 @@ impl Table {
         }
     }
 
-    /// Writes a sample in the place of the last one, if the `at`-th series is still the same and the bytes are as many. Tells where the
-    /// series ends.
-    #[inline]
-    fn rewrite(&mut self, at: usize, sample: &SampleRef) -> Option<usize> {
-        let there = self.written.get(at)?;
-        if (there.slot, there.generation) != (sample.slot, sample.generation) {
-            return None;
-        }
-        let field = field::sample_field(sample.value, sample.timestamp);
-        let place = self.series.get_mut(there.sample.clone())?;
-        if place.len() != field.as_slice().len() {
-            return None;
-        }
-        place.copy_from_slice(field.as_slice());
-        Some(there.end)
+    /// Begins a record.
+    fn begin(&mut self) {
+        mem::swap(&mut self.series, &mut self.last_series);
+        mem::swap(&mut self.written, &mut self.last_written);
+        self.series.clear();
+        self.written.clear();
     }
 
-    /// Appends a series; tells where it ends.
-    fn append(&mut self, block: &Block, sample: &SampleRef) -> usize {
+    /// Appends a series as it stood at this place of the last record, with another sample of as many bytes; whether it did stand there.
+    #[inline]
+    fn repeat(&mut self, sample: &SampleRef) -> bool {
+        let at = self.written.len();
+        let Some(last) = self.last_written.get(at) else { return false };
+        let field = field::sample_field(sample.value, sample.timestamp);
+        let field = field.as_slice();
+        let same = (last.slot, last.generation) == (sample.slot, sample.generation);
+        if !same || last.sample.len() != field.len() {
+            return false;
+        }
+        let start = at.checked_sub(1).map_or(0, |before| self.last_written[before].end);
+        let moved = self.series.len();
+        self.series.extend_from_slice(&self.last_series[start..last.end]);
+        let place = last.sample.start - start + moved..last.sample.end - start + moved;
+        self.series[place.clone()].copy_from_slice(field);
+        self.written.push(Written { sample: place, end: self.series.len(), ..*last });
+        true
+    }
+
+    /// Appends a series.
+    fn append(&mut self, block: &Block, sample: &SampleRef) {
         let field = field::sample_field(sample.value, sample.timestamp);
         let field = field.as_slice();
         field::put_len(TIMESERIES, block.end - block.start + field.len(), &mut self.series);
@@ -123,15 +138,12 @@ impl Table {
         let end = self.series.len();
         let (slot, generation) = (sample.slot, sample.generation);
         self.written.push(Written { slot, generation, sample: place, end });
-        end
     }
 
-    /// Keeps the first `count` series of the last record.
-    fn keep(&mut self, count: usize) {
-        if count < self.written.len() {
-            self.written.truncate(count);
-            self.series.truncate(self.written.last().map_or(0, |last| last.end));
-        }
+    /// Takes the series back that was written last.
+    fn take_back(&mut self) {
+        self.written.pop();
+        self.series.truncate(self.written.last().map_or(0, |last| last.end));
     }
 
     /// Begins anew: every series is encoded once more.
@@ -216,24 +228,21 @@ impl RecordEncoder {
         describe: &impl Fn(u32) -> Description<'d>,
     ) -> (Counts, Cut) {
         let mut counts = Counts { samples: 0, markers: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
+        self.tables[at].begin();
         for sample in samples {
-            let count = counts.samples as usize;
             let table = &mut self.tables[at];
             let before = (table.symbols.mark(), table.blocks.len());
-            let end = match table.rewrite(count, sample) {
-                Some(end) => end,
-                None => {
-                    table.keep(count);
-                    self.put_series(at, sample, describe)
-                }
-            };
+            if !table.repeat(sample) {
+                self.put_series(at, sample, describe);
+            }
             let table = &mut self.tables[at];
-            if count > 0 && table.bytes() + end > self.limits.max_bytes {
+            let bytes = table.bytes() + table.series.len();
+            if counts.samples > 0 && bytes > self.limits.max_bytes {
                 // Its block may speak of symbols that are gone.
                 if let Some(block) = self.blocks.get_mut(sample.slot as usize) {
                     *block = Block::default();
                 }
-                table.keep(count);
+                table.take_back();
                 table.symbols.roll_back(before.0);
                 table.blocks.truncate(before.1);
                 return (counts, Cut::Bytes);
@@ -246,16 +255,10 @@ impl RecordEncoder {
                 break;
             }
         }
-        self.tables[at].keep(counts.samples as usize);
         (counts, Cut::Samples)
     }
 
-    fn put_series<'d>(
-        &mut self,
-        at: usize,
-        sample: &SampleRef,
-        describe: &impl Fn(u32) -> Description<'d>,
-    ) -> usize {
+    fn put_series<'d>(&mut self, at: usize, sample: &SampleRef, describe: &impl Fn(u32) -> Description<'d>) {
         let slot = sample.slot as usize;
         if self.blocks.len() <= slot {
             self.blocks.resize(slot + 1, Block::default());
@@ -267,7 +270,7 @@ impl RecordEncoder {
             encode_block(block, table, &mut self.refs, describe(sample.slot));
             (block.generation, block.table, block.epoch) = (sample.generation, number, table.epoch);
         }
-        table.append(block, sample)
+        table.append(block, sample);
     }
 }
 

@@ -107,6 +107,7 @@ pub(crate) mod queue_read_disk {
         let stored = Stored::new(series);
         let queue = stored.open();
         Box::new(move || {
+            let _keeps_the_directory = &stored.dir;
             black_box(stored.runtime.block_on(read_all(&queue)));
             None
         })
