@@ -1,20 +1,23 @@
 //! The steps and their floors. Each module has `ours` and `floor`: what is prepared once, and what one run does.
 
+mod queue;
+
 use std::collections::HashMap;
 use std::hint::black_box;
-use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
 use docker_remote_write::exposition::{Entry, Parser};
-use docker_remote_write::queue::{Fate, Position, Queue, RecordMeta, Storage};
+use docker_remote_write::queue::RecordMeta;
 use docker_remote_write::scrape::Ingest;
 use docker_remote_write::wire::v1::RequestBuilder;
 use docker_remote_write::wire::{Limits, RecordEncoder};
 
 use crate::Run;
 use crate::body::exposition;
-use crate::pipe::{Pipe, RECORD_LIMITS, meta, queue_config, rules, time_of};
+use crate::pipe::{Pipe, RECORD_LIMITS, meta, rules, time_of};
+
+pub(crate) use queue::{queue_append, queue_read_disk, queue_read_memory, queue_recover};
 
 /// A default request takes no more (`REMOTE_WRITE_MAX_SAMPLES_PER_SEND`, `_MAX_BYTES_PER_SEND`).
 const REQUEST_LIMITS: Limits = Limits { max_samples: 2_000, max_bytes: 3 << 20 };
@@ -278,54 +281,6 @@ pub(crate) mod snappy {
     }
 }
 
-/// A queue with the records of one scrape on disk, and what it needs to live.
-struct Stored {
-    dir: tempfile::TempDir,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Stored {
-    fn new(series: usize) -> Self {
-        let dir = tempfile::tempdir().expect("a directory for temporary files");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let stored = Self { dir, runtime };
-        let queue = stored.open();
-        for (meta, payload) in records(series) {
-            queue.append(meta, payload);
-        }
-        stored.runtime.block_on(queue.close());
-        stored
-    }
-
-    fn open(&self) -> Queue {
-        open(self.dir.path())
-    }
-}
-
-fn open(dir: &Path) -> Queue {
-    let config = queue_config(Storage::Disk(dir.to_owned()));
-    Queue::open(&config, &["main".to_owned()]).expect("a directory of our own")
-}
-
-fn segments(dir: &Path) -> Vec<Vec<u8>> {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    files
-        .filter(|file| file.file_name().to_string_lossy().starts_with("segment-"))
-        .filter_map(|file| std::fs::read(file.path()).ok())
-        .collect()
-}
-
-/// Reads every record from the first one on; returns how many.
-async fn read_all(queue: &Queue) -> usize {
-    let (mut next, mut records) = (0, 0);
-    while let Ok(Some(record)) = queue.read(next).await {
-        next = record.sequence + 1;
-        records += 1;
-        black_box(record);
-    }
-    records
-}
-
 pub(crate) mod body_to_queue {
     use super::*;
 
@@ -348,78 +303,6 @@ pub(crate) mod body_to_queue {
         let body = exposition(series, 1);
         Box::new(move || {
             black_box(body.clone());
-            None
-        })
-    }
-}
-
-pub(crate) mod queue_append {
-    use super::*;
-
-    pub(crate) fn ours(series: usize) -> Run {
-        let dir = tempfile::tempdir().expect("a directory for temporary files");
-        let queue = open(dir.path());
-        let records = records(series);
-        Box::new(move || {
-            let _keeps_the_directory = &dir;
-            let mut last = 0;
-            for (meta, payload) in &records {
-                last = queue.append(*meta, Bytes::copy_from_slice(payload));
-            }
-            // The queue must not fill up from run to run.
-            queue.settle(0, Position { sequence: last + 1, entry: 0 }, Fate::Delivered);
-            None
-        })
-    }
-
-    pub(crate) fn floor(series: usize) -> Run {
-        copy_payloads(series)
-    }
-}
-
-pub(crate) mod queue_read_memory {
-    use super::*;
-
-    pub(crate) fn ours(series: usize) -> Run {
-        let queue = Queue::open(&queue_config(Storage::Memory), &["main".to_owned()]).expect("memory");
-        for (meta, payload) in records(series) {
-            queue.append(meta, payload);
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        Box::new(move || {
-            black_box(runtime.block_on(read_all(&queue)));
-            None
-        })
-    }
-
-    pub(crate) fn floor(series: usize) -> Run {
-        copy_payloads(series)
-    }
-}
-
-pub(crate) mod queue_recover {
-    use super::*;
-
-    /// Lets go of the directory before the next run.
-    struct Opened(Queue, std::rc::Rc<Stored>);
-
-    impl Drop for Opened {
-        fn drop(&mut self) {
-            self.1.runtime.block_on(self.0.close());
-        }
-    }
-
-    pub(crate) fn ours(series: usize) -> Run {
-        let stored = std::rc::Rc::new(Stored::new(series));
-        Box::new(move || Some(Box::new(Opened(stored.open(), std::rc::Rc::clone(&stored)))))
-    }
-
-    pub(crate) fn floor(series: usize) -> Run {
-        let stored = Stored::new(series);
-        Box::new(move || {
-            for segment in segments(stored.dir.path()) {
-                black_box(crc32fast::hash(&segment));
-            }
             None
         })
     }

@@ -64,6 +64,7 @@ cases! {
     body_to_queue "memcpy of the body",
     queue_append "memcpy of the payloads",
     queue_read_memory "memcpy of the payloads",
+    queue_read_disk "read the segment files, crc32",
     queue_recover "read the segment files, crc32",
 }
 

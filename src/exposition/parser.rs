@@ -160,6 +160,12 @@ impl<'a> Parser<'a> {
     #[inline]
     fn sample(&mut self, start: usize, end: usize) -> Result<Entry<'a>, Fault> {
         let cursor = &mut self.cursor;
+        if let Some((value, length)) = plain_integer(&cursor.body[end..]) {
+            cursor.at = end + length;
+            let (raw, body) = (&cursor.body[start..end], cursor.body);
+            let in_force = self.in_force;
+            return Ok(Entry::Series(Series { raw, value, timestamp: None, in_force, body, at: start }));
+        }
         cursor.skip_blanks();
         let at = cursor.at;
         let text = cursor.take(VALUE);
@@ -262,6 +268,25 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// What nearly every sample is: one blank, at most 15 digits (every such integer is exact in an f64) and a line break, behind which is the
+/// length. Everything else goes the long way, which gives the same for these.
+#[inline]
+fn plain_integer(rest: &[u8]) -> Option<(f64, usize)> {
+    let (b' ', digits) = rest.split_first()? else { return None };
+    let mut integer = 0_i64;
+    for (length, byte) in digits.iter().take(16).enumerate() {
+        match byte {
+            b'0'..=b'9' => integer = integer * 10 + i64::from(byte - b'0'),
+            b'\n' if (1..=15).contains(&length) => {
+                #[allow(clippy::cast_precision_loss, reason = "exact up to 15 digits")]
+                return Some((integer as f64, length + 2));
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
 /// What stands between the value and the end of the line: blanks, and perhaps milliseconds since the epoch in digits.
 fn timestamp(cursor: &mut Cursor<'_>) -> Result<Option<i64>, Fault> {
     cursor.skip_blanks();
@@ -276,5 +301,52 @@ fn timestamp(cursor: &mut Cursor<'_>) -> Result<Option<i64>, Fault> {
         None | Some(b'\n') => Ok(timestamp),
         Some(_) if timestamp.is_none() => Err(Fault::new(cursor.at, Reason::ExpectedTimestamp)),
         Some(_) => Err(Fault::new(cursor.at, Reason::ExpectedLineEnd)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_integers_end_with_their_line() {
+        assert_eq!(plain_integer(b" 0\n"), Some((0.0, 3)));
+        assert_eq!(plain_integer(b" 999999999999999\nm 1"), Some((999_999_999_999_999.0, 17)));
+        for other in [
+            "",
+            " ",
+            " \n",
+            "1\n",
+            " 1",
+            " 1 \n",
+            "  1\n",
+            " -1\n",
+            " 1e3\n",
+            " 1\r\n",
+            " 9999999999999999\n",
+        ] {
+            assert_eq!(plain_integer(other.as_bytes()), None, "{other:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_reads_what_the_long_way_reads(text in "[ ]{0,2}[0-9+.e-]{0,17}[ ]?", more in "[a-z]?") {
+            // A tab in front is a blank too, and takes the long way.
+            let short = format!("m{text}\n{more}");
+            let long = format!("m\t{text}\n{more}");
+            let read = |body: &str| {
+                let mut parser = Parser::new(body.as_bytes());
+                match parser.next() {
+                    Some(Ok(Entry::Series(series))) => {
+                        Some((series.raw.to_vec(), series.value.to_bits(), series.timestamp, body.len() - parser.cursor.at))
+                    }
+                    _ => None,
+                }
+            };
+            prop_assume!(text.starts_with(' '));
+            prop_assert_eq!(read(&short), read(&long));
+        }
     }
 }

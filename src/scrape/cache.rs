@@ -49,6 +49,10 @@ pub(super) struct LineCache {
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     previous: Vec<u32>,
+    /// The bytes of those lines in a row, and where each ends: each entry's own lie anywhere, and fetching them took three quarters of
+    /// the time in which a body was read.
+    text: Vec<u8>,
+    ends: Vec<usize>,
     current: Vec<u32>,
     /// Where in `previous` the next line is expected.
     guess: usize,
@@ -106,9 +110,11 @@ impl LineCache {
     }
 
     /// The bytes of the line that is expected next; empty where there is no guess.
+    #[inline]
     pub(super) fn expected(&self) -> &[u8] {
-        let id = self.previous.get(self.guess).copied();
-        id.and_then(|id| self.entries.get(id as usize)?.as_ref()).map_or(&[], |entry| &entry.raw)
+        let Some(end) = self.ends.get(self.guess) else { return &[] };
+        let start = self.guess.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..*end]
     }
 
     /// Ends a scrape. After a good one the lines that it did not have are forgotten, and `forget` is told their slots; after a failed
@@ -131,7 +137,21 @@ impl LineCache {
                 }
             }
         }
-        std::mem::swap(&mut self.previous, &mut self.current);
+        if self.current != self.previous {
+            std::mem::swap(&mut self.previous, &mut self.current);
+            self.line_up();
+        }
+    }
+
+    /// Writes the lines of `previous` out.
+    fn line_up(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+        for id in &self.previous {
+            let entry = self.entries.get(*id as usize).and_then(Option::as_ref);
+            self.text.extend_from_slice(entry.map_or(&[], |entry| &entry.raw));
+            self.ends.push(self.text.len());
+        }
     }
 
     /// Forgets every line, for what they come to has changed; `forget` is told their slots. After [`LineCache::begin`].
@@ -140,6 +160,7 @@ impl LineCache {
             self.remove(id, &mut forget);
         }
         self.previous.clear();
+        self.line_up();
         self.fresh.clear();
     }
 
@@ -158,7 +179,7 @@ impl LineCache {
     fn guessed(&self, raw: &[u8], spelling: Spelling) -> Option<u32> {
         let id = self.previous.get(self.guess).copied()?;
         let entry = self.entries.get(id as usize)?.as_ref()?;
-        (entry.spelling == spelling && *entry.raw == *raw).then_some(id)
+        (entry.spelling == spelling && raw == self.expected()).then_some(id)
     }
 
     fn note(&mut self, id: u32) {

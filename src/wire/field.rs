@@ -12,7 +12,9 @@ pub(super) fn varint_len(value: u64) -> usize {
 
 /// Appends a bare varint.
 pub(super) fn put_varint(value: u32, out: &mut Vec<u8>) {
-    encoding::encode_varint(u64::from(value), out);
+    let mut short = Short::new();
+    short.varint(u64::from(value));
+    short.append_to(out);
 }
 
 /// Appends a varint field.
@@ -22,9 +24,12 @@ pub(super) fn put_u32(field: u32, value: u32, out: &mut Vec<u8>) {
 }
 
 /// Appends a length-delimited field's key and length.
+#[inline]
 pub(super) fn put_len(field: u32, len: usize, out: &mut Vec<u8>) {
-    encoding::encode_key(field, WireType::LengthDelimited, out);
-    encoding::encode_varint(len as u64, out);
+    let mut short = Short::new();
+    short.key(field, WireType::LengthDelimited);
+    short.varint(len as u64);
+    short.append_to(out);
 }
 
 /// Appends a string or bytes field.
@@ -38,27 +43,110 @@ pub(super) fn bytes_len(value: &[u8]) -> usize {
     1 + varint_len(value.len() as u64) + value.len()
 }
 
-/// Bytes of a `Sample` message's fields 1 (value) and 2 (timestamp, ms since the epoch), the same numbers in 1.0 and 2.0.
-pub(super) fn sample_len(value: f64, timestamp: i64) -> usize {
-    let value_len = if value.to_bits() == 0 { 0 } else { 9 };
-    #[expect(clippy::cast_sign_loss, reason = "protobuf writes a negative int64 as its two's complement")]
-    let timestamp_len = if timestamp == 0 { 0 } else { 1 + varint_len(timestamp as u64) };
-    value_len + timestamp_len
-}
-
-/// Appends the fields that [`sample_len`] counts. A value goes as bits, so the staleness marker and -0.0 survive (prost omits -0.0).
-pub(super) fn put_sample(value: f64, timestamp: i64, out: &mut Vec<u8>) {
+/// The bytes of a `Sample` message as a field of its series: 1 (value) and 2 (timestamp, ms since the epoch), the same numbers in 1.0 and
+/// 2.0, and so is its own, 2. A value goes as bits, so the staleness marker and -0.0 survive (prost omits -0.0).
+pub(super) fn sample_field(value: f64, timestamp: i64) -> Short {
+    const SAMPLES: u32 = 2;
+    let mut field = Short::new();
+    field.key(SAMPLES, WireType::LengthDelimited);
+    let length_at = field.len;
+    field.varint(0);
     if value.to_bits() != 0 {
-        encoding::encode_key(1, WireType::SixtyFourBit, out);
-        out.extend_from_slice(&value.to_bits().to_le_bytes());
+        field.key(1, WireType::SixtyFourBit);
+        field.fixed64(value.to_bits());
     }
     if timestamp != 0 {
-        encoding::encode_key(2, WireType::Varint, out);
+        field.key(2, WireType::Varint);
         #[expect(
             clippy::cast_sign_loss,
             reason = "protobuf writes a negative int64 as its two's complement"
         )]
-        encoding::encode_varint(timestamp as u64, out);
+        field.varint(timestamp as u64);
+    }
+    // At most 20 bytes.
+    field.bytes[length_at] = (field.len - length_at - 1) as u8;
+    field
+}
+
+/// Whether these are the bytes that [`sample_field`] writes, for whichever sample.
+#[inline]
+pub(super) fn is_sample_field(field: &[u8]) -> bool {
+    let [18, len, sample @ ..] = field else { return false };
+    if usize::from(*len) != sample.len() {
+        return false;
+    }
+    let timestamp = match sample.split_first_chunk::<9>() {
+        Some(([9, bits @ ..], rest)) if *bits != [0_u8; 8] => rest,
+        Some(_) | None => sample,
+    };
+    match timestamp {
+        [] => true,
+        [16, varint @ ..] => is_canonical(varint),
+        [..] => false,
+    }
+}
+
+/// A varint that ends with the slice, is not 0, and has no byte too many.
+#[inline]
+fn is_canonical(varint: &[u8]) -> bool {
+    let Some((last, others)) = varint.split_last() else { return false };
+    let fits = others.len() < MAX_VARINT - 1 || (others.len() == MAX_VARINT - 1 && *last == 1);
+    fits && (1..0x80).contains(last) && others.iter().all(|byte| *byte >= 0x80)
+}
+
+const MAX_VARINT: usize = 10;
+
+/// The key of a 2.0 message's symbols, as every encoder writes it.
+pub(super) const SYMBOL_KEY: u8 = 4 << 3 | WireType::LengthDelimited as u8;
+
+/// A few bytes on the stack, appended in one go: prost writes into a `Vec` byte by byte, with a look at its capacity for each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Short {
+    /// Room for the longest of them, a sample's field.
+    bytes: [u8; 2 + 9 + 1 + MAX_VARINT],
+    len: usize,
+}
+
+impl Short {
+    #[inline]
+    fn new() -> Self {
+        Self { bytes: [0; 2 + 9 + 1 + MAX_VARINT], len: 0 }
+    }
+
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    #[inline]
+    fn key(&mut self, field: u32, wire_type: WireType) {
+        self.varint(u64::from(field << 3 | wire_type as u32));
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.byte(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.byte(value as u8);
+    }
+
+    #[inline]
+    fn fixed64(&mut self, value: u64) {
+        self.bytes[self.len..self.len + 8].copy_from_slice(&value.to_le_bytes());
+        self.len += 8;
+    }
+
+    #[inline]
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    #[inline]
+    fn append_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_slice());
     }
 }
 
@@ -71,19 +159,25 @@ pub(super) enum Value<'a> {
 }
 
 /// Takes the next field off the front of `message`; `None` at its end.
+#[inline(always)]
 pub(super) fn next<'a>(message: &mut &'a [u8]) -> Result<Option<(u32, Value<'a>)>, DecodeError> {
-    if message.is_empty() {
-        return Ok(None);
-    }
-    let (field, wire_type) = encoding::decode_key(message)?;
+    let (field, wire_type) = match message.split_first() {
+        None => return Ok(None),
+        Some((key @ ..0x80, rest)) if *key >= 8 => {
+            *message = rest;
+            (u32::from(*key >> 3), WireType::try_from(u64::from(*key & 7))?)
+        }
+        Some(_) => encoding::decode_key(message)?,
+    };
     let value = match wire_type {
-        WireType::Varint => Value::Varint(encoding::decode_varint(message)?),
+        WireType::Varint => Value::Varint(varint(message)?),
         WireType::SixtyFourBit => {
-            Value::Fixed64(message.try_get_u64_le().map_err(|_| DecodeError::Truncated)?)
+            let (bits, rest) = message.split_first_chunk().ok_or(DecodeError::Truncated)?;
+            *message = rest;
+            Value::Fixed64(u64::from_le_bytes(*bits))
         }
         WireType::LengthDelimited => {
-            let len =
-                usize::try_from(encoding::decode_varint(message)?).map_err(|_| DecodeError::Truncated)?;
+            let len = usize::try_from(varint(message)?).map_err(|_| DecodeError::Truncated)?;
             let (bytes, rest) = message.split_at_checked(len).ok_or(DecodeError::Truncated)?;
             *message = rest;
             Value::Bytes(bytes)
@@ -95,4 +189,16 @@ pub(super) fn next<'a>(message: &mut &'a [u8]) -> Result<Option<(u32, Value<'a>)
         WireType::StartGroup | WireType::EndGroup => return Err(DecodeError::UnexpectedField(field)),
     };
     Ok(Some((field, value)))
+}
+
+/// Most are one byte long.
+#[inline]
+pub(super) fn varint(message: &mut &[u8]) -> Result<u64, DecodeError> {
+    match message.split_first() {
+        Some((byte @ ..0x80, rest)) => {
+            *message = rest;
+            Ok(u64::from(*byte))
+        }
+        Some(_) | None => Ok(encoding::decode_varint(message)?),
+    }
 }

@@ -4,7 +4,7 @@
 //!
 //! - [`record`] writes one scrape as `io.prometheus.write.v2.Request` messages, from label references that stay encoded from scrape to
 //!   scrape;
-//! - [`v1`] reads such records without copying ([`view`]) and writes `prometheus.WriteRequest`;
+//! - [`v1`] reads such records without copying ([`view`]) and writes `prometheus.WriteRequest`, remembering the labels of series that recur;
 //! - [`excerpt`] looks at a record entry by entry and copies it without some of them: what a receiver must not get stays out;
 //! - [`decode`] is the way of receivers and tests: prost's derived types.
 
@@ -12,6 +12,7 @@ pub mod decode;
 pub mod excerpt;
 mod field;
 pub mod record;
+mod shapes;
 pub mod snappy;
 mod symbols;
 pub mod v1;

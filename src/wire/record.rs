@@ -1,10 +1,12 @@
 //! One scrape as `io.prometheus.write.v2.Request` messages, snappy-compressed: the payloads of queued records.
 //!
 //! A scrape is cut into records of at most [`Limits`], each with symbols of its own. The n-th record of a scrape holds nearly the same
-//! series as the n-th record of the scrape before, so each n keeps a symbol table, and each series keeps its label references encoded for
-//! the table that it last went into: in steady state a sample costs one copy of those bytes and 20 bytes of value and timestamp.
+//! series as the n-th record of the scrape before, so each n keeps a symbol table and the series as they were written last, and each series
+//! keeps its label references encoded for the table that it last went into. In steady state a sample costs one copy of its series and 20
+//! bytes of value and timestamp over it; behind a series that has come, gone or moved, a record is put together from those references.
 
 use std::mem;
+use std::ops::Range;
 
 use super::Limits;
 use super::field;
@@ -14,7 +16,6 @@ use crate::model::{Description, MetricType, SampleRef, is_stale_marker};
 
 const TIMESERIES: u32 = 5;
 const LABELS_REFS: u32 = 1;
-const SAMPLES: u32 = 2;
 const METADATA: u32 = 5;
 
 /// What is in a record.
@@ -30,29 +31,56 @@ pub struct Counts {
     pub max_timestamp: i64,
 }
 
-/// A series' label references and metadata as fields of `TimeSeries`.
-#[derive(Debug, Default)]
+/// Where a series' label references and metadata stand, as fields of `TimeSeries`: in [`Table::blocks`].
+#[derive(Clone, Copy, Debug, Default)]
 struct Block {
     generation: u32,
     table: u32,
     epoch: u32,
+    start: usize,
     /// Where the sample goes: behind the label references, before the metadata, as prost orders them.
     split: usize,
-    bytes: Vec<u8>,
+    end: usize,
+}
+
+/// One series in [`Table::series`].
+#[derive(Clone, Debug)]
+struct Written {
+    slot: u32,
+    generation: u32,
+    /// The sample's field.
+    sample: Range<usize>,
+    end: usize,
 }
 
 /// The symbols of the n-th record of each scrape.
 #[derive(Debug)]
 struct Table {
     symbols: SymbolTable,
+    /// Every series' block, in the order in which they came: one allocation each would be a cache miss each.
+    blocks: Vec<u8>,
+    /// The series of the record that is being written, and where each is; and those of the record before.
+    series: Vec<u8>,
+    written: Vec<Written>,
+    last_series: Vec<u8>,
+    last_written: Vec<Written>,
     epoch: u32,
-    /// Bytes of symbols at the end of the first record of this epoch; what comes on top may be garbage of vanished series.
-    baseline: usize,
+    /// Bytes of symbols and of blocks at the end of the first record of this epoch; what comes on top may be garbage of vanished series.
+    baseline: (usize, usize),
 }
 
 impl Table {
     fn new(epoch: u32) -> Self {
-        Self { symbols: SymbolTable::new(), epoch, baseline: 0 }
+        Self {
+            symbols: SymbolTable::new(),
+            blocks: Vec::new(),
+            series: Vec::new(),
+            written: Vec::new(),
+            last_series: Vec::new(),
+            last_written: Vec::new(),
+            epoch,
+            baseline: (0, 0),
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -62,9 +90,60 @@ impl Table {
     /// A table that has doubled since its start is mostly garbage: begin anew.
     fn renew_if_bloated(&mut self) {
         const SLACK: usize = 4 << 10;
-        if self.baseline > 0 && self.bytes() > 2 * self.baseline + SLACK {
+        let (symbols, blocks) = self.baseline;
+        let bloated = self.bytes() > 2 * symbols + SLACK || self.blocks.len() > 2 * blocks + SLACK;
+        if symbols > 0 && bloated {
             self.renew();
         }
+    }
+
+    /// Begins a record.
+    fn begin(&mut self) {
+        mem::swap(&mut self.series, &mut self.last_series);
+        mem::swap(&mut self.written, &mut self.last_written);
+        self.series.clear();
+        self.written.clear();
+    }
+
+    /// Appends a series as it stood at this place of the last record, with another sample of as many bytes; whether it did stand there.
+    #[inline]
+    fn repeat(&mut self, sample: &SampleRef) -> bool {
+        let at = self.written.len();
+        let Some(last) = self.last_written.get(at) else { return false };
+        let field = field::sample_field(sample.value, sample.timestamp);
+        let field = field.as_slice();
+        let same = (last.slot, last.generation) == (sample.slot, sample.generation);
+        if !same || last.sample.len() != field.len() {
+            return false;
+        }
+        let start = at.checked_sub(1).map_or(0, |before| self.last_written[before].end);
+        let moved = self.series.len();
+        self.series.extend_from_slice(&self.last_series[start..last.end]);
+        let place = last.sample.start - start + moved..last.sample.end - start + moved;
+        self.series[place.clone()].copy_from_slice(field);
+        self.written.push(Written { sample: place, end: self.series.len(), ..*last });
+        true
+    }
+
+    /// Appends a series.
+    fn append(&mut self, block: &Block, sample: &SampleRef) {
+        let field = field::sample_field(sample.value, sample.timestamp);
+        let field = field.as_slice();
+        field::put_len(TIMESERIES, block.end - block.start + field.len(), &mut self.series);
+        self.series.extend_from_slice(&self.blocks[block.start..block.split]);
+        let start = self.series.len();
+        self.series.extend_from_slice(field);
+        let place = start..self.series.len();
+        self.series.extend_from_slice(&self.blocks[block.split..block.end]);
+        let end = self.series.len();
+        let (slot, generation) = (sample.slot, sample.generation);
+        self.written.push(Written { slot, generation, sample: place, end });
+    }
+
+    /// Takes the series back that was written last.
+    fn take_back(&mut self) {
+        self.written.pop();
+        self.series.truncate(self.written.last().map_or(0, |last| last.end));
     }
 
     /// Begins anew: every series is encoded once more.
@@ -88,7 +167,6 @@ pub struct RecordEncoder {
     limits: Limits,
     tables: Vec<Table>,
     blocks: Vec<Block>,
-    series: Vec<u8>,
     message: Vec<u8>,
     refs: Vec<u8>,
     compressor: Compressor,
@@ -102,7 +180,6 @@ impl RecordEncoder {
             limits,
             tables: Vec::new(),
             blocks: Vec::new(),
-            series: Vec::new(),
             message: Vec::new(),
             refs: Vec::new(),
             compressor: Compressor::default(),
@@ -123,7 +200,7 @@ impl RecordEncoder {
                 self.tables.push(Table::new(0));
             }
             self.tables[at].renew_if_bloated();
-            let baseline = self.tables[at].baseline;
+            let baseline = self.tables[at].baseline.0;
             let (mut counts, cut) = self.fill(at, rest, &describe);
             if cut == Cut::Bytes && baseline > 0 && self.tables[at].bytes() > baseline {
                 // Garbage must not take the room of samples.
@@ -131,12 +208,12 @@ impl RecordEncoder {
                 (counts, _) = self.fill(at, rest, &describe);
             }
             let table = &mut self.tables[at];
-            if table.baseline == 0 {
-                table.baseline = table.bytes();
+            if table.baseline.0 == 0 {
+                table.baseline = (table.bytes(), table.blocks.len());
             }
             self.message.clear();
             self.message.extend_from_slice(table.symbols.encoded());
-            self.message.extend_from_slice(&self.series);
+            self.message.extend_from_slice(&table.series);
             emit(counts, self.compressor.compress(&self.message));
             rest = &rest[counts.samples as usize..];
             at += 1;
@@ -151,15 +228,23 @@ impl RecordEncoder {
         describe: &impl Fn(u32) -> Description<'d>,
     ) -> (Counts, Cut) {
         let mut counts = Counts { samples: 0, markers: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
-        self.series.clear();
+        self.tables[at].begin();
         for sample in samples {
-            let before = (self.series.len(), self.tables[at].symbols.mark());
-            self.put_series(at, sample, describe);
-            let bytes = self.tables[at].bytes() + self.series.len();
+            let table = &mut self.tables[at];
+            let before = (table.symbols.mark(), table.blocks.len());
+            if !table.repeat(sample) {
+                self.put_series(at, sample, describe);
+            }
+            let table = &mut self.tables[at];
+            let bytes = table.bytes() + table.series.len();
             if counts.samples > 0 && bytes > self.limits.max_bytes {
-                // Its block now speaks of symbols that are gone: the next record, which it begins, encodes it anew.
-                self.series.truncate(before.0);
-                self.tables[at].symbols.roll_back(before.1);
+                // Its block may speak of symbols that are gone.
+                if let Some(block) = self.blocks.get_mut(sample.slot as usize) {
+                    *block = Block::default();
+                }
+                table.take_back();
+                table.symbols.roll_back(before.0);
+                table.blocks.truncate(before.1);
                 return (counts, Cut::Bytes);
             }
             counts.samples += 1;
@@ -176,34 +261,29 @@ impl RecordEncoder {
     fn put_series<'d>(&mut self, at: usize, sample: &SampleRef, describe: &impl Fn(u32) -> Description<'d>) {
         let slot = sample.slot as usize;
         if self.blocks.len() <= slot {
-            self.blocks.resize_with(slot + 1, Block::default);
+            self.blocks.resize(slot + 1, Block::default());
         }
         let table = &mut self.tables[at];
         let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
         let block = &mut self.blocks[slot];
         if (block.generation, block.table, block.epoch) != (sample.generation, number, table.epoch) {
-            block.bytes.clear();
-            encode_block(block, &mut table.symbols, &mut self.refs, describe(sample.slot));
+            encode_block(block, table, &mut self.refs, describe(sample.slot));
             (block.generation, block.table, block.epoch) = (sample.generation, number, table.epoch);
         }
-        let sample_len = field::sample_len(sample.value, sample.timestamp);
-        let sample_field = 1 + field::varint_len(sample_len as u64) + sample_len;
-        field::put_len(TIMESERIES, block.bytes.len() + sample_field, &mut self.series);
-        self.series.extend_from_slice(&block.bytes[..block.split]);
-        field::put_len(SAMPLES, sample_len, &mut self.series);
-        field::put_sample(sample.value, sample.timestamp, &mut self.series);
-        self.series.extend_from_slice(&block.bytes[block.split..]);
+        table.append(block, sample);
     }
 }
 
-fn encode_block(block: &mut Block, symbols: &mut SymbolTable, refs: &mut Vec<u8>, what: Description<'_>) {
+fn encode_block(block: &mut Block, table: &mut Table, refs: &mut Vec<u8>, what: Description<'_>) {
+    let Table { symbols, blocks, .. } = table;
     refs.clear();
     for (name, value) in what.labels.iter() {
         field::put_varint(symbols.intern(name), refs);
         field::put_varint(symbols.intern(value), refs);
     }
-    field::put_bytes(LABELS_REFS, refs, &mut block.bytes);
-    block.split = block.bytes.len();
+    block.start = blocks.len();
+    field::put_bytes(LABELS_REFS, refs, blocks);
+    block.split = blocks.len();
 
     let mut metadata = mem::take(refs);
     metadata.clear();
@@ -214,7 +294,8 @@ fn encode_block(block: &mut Block, symbols: &mut SymbolTable, refs: &mut Vec<u8>
         field::put_u32(3, symbols.intern(what.help), &mut metadata);
     }
     if !metadata.is_empty() {
-        field::put_bytes(METADATA, &metadata, &mut block.bytes);
+        field::put_bytes(METADATA, &metadata, blocks);
     }
+    block.end = blocks.len();
     *refs = metadata;
 }

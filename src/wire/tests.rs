@@ -5,9 +5,11 @@ use prost::Message;
 
 use super::decode::{decode_v1, decode_v2};
 use super::v1::RequestBuilder;
-use super::{Counts, Limits, RecordEncoder};
+use super::{Counts, Limits, RecordEncoder, field};
 use crate::model::{Description, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker};
 use crate::proto;
+
+mod recurring;
 
 const WIDE: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
 const MAX: usize = 64 << 20;
@@ -323,5 +325,40 @@ fn symbols_of_vanished_series_do_not_crowd_out_the_samples() {
         assert_eq!(records.len(), 1, "round {round}");
         let message = decode_v2(&records[0].1, MAX).unwrap().encoded_len();
         assert!(message <= limits.max_bytes, "round {round}: {message} bytes");
+    }
+}
+
+proptest! {
+    /// 256 histories of 2 to 20 scrapes, cut by count and by bytes: an encoder with a past hands on what one without would.
+    #[test]
+    fn an_encoder_with_a_past_hands_on_the_samples_that_it_got(
+        scrapes in prop::collection::vec(
+            (prop::collection::vec((0..40_u32, any_value(), 0..4_u32), 1..40), any::<i64>()), 2..20
+        ),
+        max_samples in 1..50_u32,
+        max_bytes in prop_oneof![Just(1 << 20), 100..3_000_usize],
+    ) {
+        let mut encoder = RecordEncoder::new(Limits { max_samples, max_bytes });
+        let mut all: Vec<_> = (0..40).map(series).collect();
+        let mut generations = [0_u32; 40];
+        for (at, (picked, timestamp)) in scrapes.into_iter().enumerate() {
+            let mut samples = Vec::new();
+            for (slot, value, renewed) in picked {
+                if renewed == 3 {
+                    all[slot as usize] = wide_series(1_000 * at + slot as usize, 50);
+                    generations[slot as usize] += 1;
+                }
+                if !samples.iter().any(|sample: &SampleRef| sample.slot == slot) {
+                    samples.push(SampleRef { slot, generation: generations[slot as usize], value, timestamp });
+                }
+            }
+            samples.iter_mut().for_each(|sample| sample.generation = generations[sample.slot as usize]);
+            let records = encode(&mut encoder, &samples, &all);
+            let read: Vec<_> = records.iter().flat_map(|(_, payload)| read_v2(payload)).collect();
+            prop_assert_eq!(read, expected(&samples, &all));
+            for (counts, _) in &records {
+                prop_assert!(counts.samples <= max_samples);
+            }
+        }
     }
 }

@@ -3,13 +3,14 @@
 //! Samples keep the order of the queue, so those of one series stay in timestamp order (remote-write 1.13) however many records are
 //! merged into a request.
 
+use super::field::Value;
+use super::shapes::Shapes;
 use super::snappy::{self, Compressor};
-use super::view::{Series, SeriesIter, Symbols};
+use super::view::{self, Series, Symbols};
 use super::{DecodeError, Limits, field};
 
 const TIMESERIES: u32 = 1;
 const LABELS: u32 = 1;
-const SAMPLES: u32 = 2;
 
 /// A record holds 2,000 samples and 1 MiB at most, unless a single sample is larger; 64 MiB is far beyond any body limit.
 const MAX_RECORD_BYTES: usize = 64 << 20;
@@ -21,6 +22,8 @@ pub struct RequestBuilder {
     samples: u32,
     record: Vec<u8>,
     symbols: Symbols,
+    pub(super) shapes: Shapes,
+    labels: Vec<u8>,
     compressor: Compressor,
 }
 
@@ -77,55 +80,83 @@ impl RequestBuilder {
 
     fn transcode(&mut self, payload: &[u8], entry: u32, limits: &Limits) -> Result<u32, DecodeError> {
         snappy::decompress_into(payload, MAX_RECORD_BYTES, &mut self.record)?;
-        self.symbols.read(&self.record)?;
-        let mut next = entry;
-        for series in SeriesIter::new(&self.record).skip(entry as usize) {
-            let series = series?;
-            let len = series_len(&self.record, &self.symbols, &series)?;
-            let bytes = self.message.len() + 1 + field::varint_len(len as u64) + len;
-            let full = self.samples >= limits.max_samples || bytes > limits.max_bytes;
-            if full && self.samples > 0 {
-                break;
+        let (mut known, start, mut read) = match self.shapes.recognise(&self.record, entry) {
+            Some((known, start)) => (known, start, false),
+            None => {
+                self.symbols.read(&self.record)?;
+                (self.shapes.meet(&self.record, &self.symbols, entry), 0, true)
             }
-            field::put_len(TIMESERIES, len, &mut self.message);
-            put_series(&self.record, &self.symbols, &series, &mut self.message)?;
-            self.samples += 1;
-            next += 1;
+        };
+        let mut rest = &self.record[start..];
+        let (mut number, mut next, mut full) = (0, entry, false);
+        while let Some(field) = field::next(&mut rest)? {
+            let (5, Value::Bytes(series)) = field else {
+                if !read {
+                    // Nothing of ours; perhaps more symbols.
+                    self.symbols.read(&self.record)?;
+                    read = true;
+                }
+                continue;
+            };
+            number += 1;
+            // The rest is looked at all the same: a damaged record is refused as a whole.
+            full = full || (self.samples >= limits.max_samples && self.samples > 0);
+            if number <= entry || full {
+                continue;
+            }
+            let room = if self.samples == 0 { usize::MAX } else { limits.max_bytes };
+            let fits = match self.shapes.recall(&mut known, series) {
+                Some(hit) => put_series(hit.labels, hit.sample, room, &mut self.message),
+                None => {
+                    if !read {
+                        self.symbols.read(&self.record)?;
+                        read = true;
+                    }
+                    let parsed = view::read_series(series)?;
+                    let highest = encode_labels(&self.record, &self.symbols, &parsed, &mut self.labels)?;
+                    self.shapes.learn(&mut known, series, &self.labels, highest);
+                    let sample = field::sample_field(parsed.sample.value, parsed.sample.timestamp);
+                    put_series(&self.labels, sample.as_slice(), room, &mut self.message)
+                }
+            };
+            self.samples += u32::from(fits);
+            next += u32::from(fits);
+            full = !fits;
         }
+        self.shapes.finish(&known);
         Ok(next)
     }
 }
 
-fn series_len(record: &[u8], symbols: &Symbols, series: &Series<'_>) -> Result<usize, DecodeError> {
-    let mut len = 0;
-    for pair in series.labels() {
-        let (name, value) = pair?;
-        let label = label_len(symbols.get(record, name)?, symbols.get(record, value)?);
-        len += 1 + field::varint_len(label as u64) + label;
+/// Appends a `TimeSeries`, unless the message would be longer than `room`; tells whether it is in.
+#[inline]
+fn put_series(labels: &[u8], sample: &[u8], room: usize, message: &mut Vec<u8>) -> bool {
+    let len = labels.len() + sample.len();
+    if message.len() + 1 + field::varint_len(len as u64) + len > room {
+        return false;
     }
-    let sample = field::sample_len(series.sample.value, series.sample.timestamp);
-    Ok(len + 1 + field::varint_len(sample as u64) + sample)
+    field::put_len(TIMESERIES, len, message);
+    message.extend_from_slice(labels);
+    message.extend_from_slice(sample);
+    true
 }
 
-fn label_len(name: &[u8], value: &[u8]) -> usize {
-    field::bytes_len(name) + field::bytes_len(value)
-}
-
-fn put_series(
+/// Spells the labels of a series out, as fields of a `TimeSeries`, into `out`, which is emptied first; tells the highest reference.
+fn encode_labels(
     record: &[u8],
     symbols: &Symbols,
     series: &Series<'_>,
     out: &mut Vec<u8>,
-) -> Result<(), DecodeError> {
+) -> Result<u32, DecodeError> {
+    out.clear();
+    let mut highest = 0;
     for pair in series.labels() {
-        let (name, value) = pair?;
-        let (name, value) = (symbols.get(record, name)?, symbols.get(record, value)?);
-        field::put_len(LABELS, label_len(name, value), out);
+        let references = pair?;
+        highest = highest.max(references.0).max(references.1);
+        let (name, value) = (symbols.get(record, references.0)?, symbols.get(record, references.1)?);
+        field::put_len(LABELS, field::bytes_len(name) + field::bytes_len(value), out);
         field::put_bytes(1, name, out);
         field::put_bytes(2, value, out);
     }
-    let sample = series.sample;
-    field::put_len(SAMPLES, field::sample_len(sample.value, sample.timestamp), out);
-    field::put_sample(sample.value, sample.timestamp, out);
-    Ok(())
+    Ok(highest)
 }

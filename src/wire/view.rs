@@ -9,6 +9,8 @@ use super::field::{self, Value};
 #[derive(Debug, Default)]
 pub struct Symbols {
     ranges: Vec<Range<usize>>,
+    /// Bytes and symbols before the first field that is none; all of them, in our messages.
+    front: (usize, u32),
 }
 
 impl Symbols {
@@ -18,15 +20,27 @@ impl Symbols {
     /// When the message is damaged.
     pub fn read(&mut self, message: &[u8]) -> Result<(), DecodeError> {
         self.ranges.clear();
+        self.front = (0, 0);
+        let mut in_front = true;
         let mut rest = message;
         while let Some((number, value)) = field::next(&mut rest)? {
             if let (4, Value::Bytes(symbol)) = (number, value) {
                 std::str::from_utf8(symbol).map_err(|_| DecodeError::Utf8)?;
                 let end = message.len() - rest.len();
                 self.ranges.push(end - symbol.len()..end);
+                if in_front {
+                    self.front = (end, self.front.1.saturating_add(1));
+                }
+            } else {
+                in_front = false;
             }
         }
         Ok(())
+    }
+
+    /// How many bytes at the front of the message are nothing but symbols, and how many symbols.
+    pub(super) fn front(&self) -> (usize, u32) {
+        self.front
     }
 
     /// The bytes of one symbol of the `message` that was read.
@@ -83,8 +97,8 @@ impl<'a> Series<'a> {
 }
 
 fn reference(refs: &mut &[u8]) -> Result<u32, DecodeError> {
-    let value = prost::encoding::decode_varint(refs)?;
-    u32::try_from(value).map_err(|_| DecodeError::Reference { reference: u32::MAX, symbols: 0 })
+    u32::try_from(field::varint(refs)?)
+        .map_err(|_| DecodeError::Reference { reference: u32::MAX, symbols: 0 })
 }
 
 /// The series of a message, in order.
@@ -122,7 +136,7 @@ impl<'a> Iterator for SeriesIter<'a> {
     }
 }
 
-fn read_series(mut message: &[u8]) -> Result<Series<'_>, DecodeError> {
+pub(super) fn read_series(mut message: &[u8]) -> Result<Series<'_>, DecodeError> {
     let mut series = Series { refs: &[], sample: Sample { value: 0.0, timestamp: 0 } };
     while let Some((number, value)) = field::next(&mut message)? {
         match (number, value) {
