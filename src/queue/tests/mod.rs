@@ -1,5 +1,6 @@
 //! The room's tests: `recovery` damages files, `cursors` damages and renames cursors, `ledger` checks the counts against a
-//! model, `notices` counts the log lines, `retention` reaches the caps, `disk` fails and freezes the file system, `door` opens and closes.
+//! model, `notices` counts the log lines, `retention` reaches the caps, `disk` fails and freezes the file system,
+//! `power_loss` forgets what was not synced, `door` opens and closes.
 
 mod cursors;
 mod disk;
@@ -7,6 +8,8 @@ mod door;
 mod faults;
 mod ledger;
 mod notices;
+mod power;
+mod power_loss;
 mod recovery;
 mod retention;
 
