@@ -21,19 +21,24 @@ pub(super) struct Timing {
     pub(super) sync: Duration,
     /// How long a record may answer EIO before it is skipped as damaged.
     pub(super) unreadable: Duration,
+    /// How long a record is left to the endpoints before it is written, while none of them is behind.
+    pub(super) linger: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         let five = Duration::from_secs(5);
-        Self { stall: five, retry: five, sync: five, unreadable: Duration::from_secs(30) }
+        // Endpoints answer within milliseconds, and a kill may take what was scraped in the last second.
+        let linger = Duration::from_millis(250);
+        Self { stall: five, retry: five, sync: five, unreadable: Duration::from_secs(30), linger }
     }
 }
 
 /// What the queue's thread does next.
 pub(super) enum Task {
     Cursors(Vec<(usize, Position)>),
-    Write(Record),
+    /// These, the oldest that wait, and all or the first of them.
+    Write(Vec<Record>),
     Read(ReadRequest),
     Remove(Vec<u64>),
     Sync,
@@ -115,10 +120,10 @@ impl Shared {
         let mut desk = self.lock();
         loop {
             let now = Instant::now();
-            if let Some(task) = desk.pick(now) {
+            if let Some(task) = desk.pick(now, &self.timing) {
                 return task;
             }
-            desk = match desk.wake_at(now) {
+            desk = match desk.wake_at(now, &self.timing) {
                 Some(at) => {
                     let wait = self.bell.wait_timeout(desk, at.saturating_duration_since(now));
                     wait.unwrap_or_else(PoisonError::into_inner).0
@@ -132,7 +137,7 @@ impl Shared {
 impl Desk {
     /// Cursors first: they are what keeps a kill from repeating requests. Then new records, then those who wait for old
     /// ones.
-    fn pick(&mut self, now: Instant) -> Option<Task> {
+    fn pick(&mut self, now: Instant, timing: &Timing) -> Option<Task> {
         let closing = match self.phase {
             Phase::Running => false,
             Phase::Closing => true,
@@ -143,9 +148,10 @@ impl Desk {
             return Some(Task::Cursors(self.book.dirty_cursors()));
         }
         if ready(Work::Record)
-            && let Some(record) = self.book.next_waiting()
+            && let Some(due) = self.book.write_due(timing.linger)
+            && (closing || now >= due)
         {
-            return Some(Task::Write(record.clone()));
+            return Some(Task::Write(self.book.take_batch()));
         }
         if let Some(request) = self.reads.pop_front() {
             return Some(Task::Read(request));
@@ -163,13 +169,15 @@ impl Desk {
         if !self.retired {
             self.retired = true;
             self.book.retire();
-            return self.pick(now);
+            return self.pick(now, timing);
         }
         Some(Task::Finish)
     }
 
-    fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let sync = self.sync_at.filter(|at| *at > now);
-        sync.into_iter().chain(self.book.health.next_retry(now)).min()
+    fn wake_at(&self, now: Instant, timing: &Timing) -> Option<Instant> {
+        let later = |at: &Instant| *at > now;
+        let sync = self.sync_at.filter(later);
+        let write = self.book.write_due(timing.linger).filter(later);
+        sync.into_iter().chain(write).chain(self.book.health.next_retry(now)).min()
     }
 }

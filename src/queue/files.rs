@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tracing::info;
+
 use super::OpenError;
 
 /// The name of the file that a process locks while it uses the directory.
@@ -52,10 +54,10 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Creates the directory when it is missing (0700) and locks it, waiting up to `patience` for a process that is on
+    /// Creates the directory when it is missing (0700), syncs its name, and locks it, waiting up to `patience` for a process that is on
     /// its way out.
     pub(super) fn open(path: &Path, patience: Duration) -> Result<Self, OpenError> {
-        let create = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let create = create_durably(path);
         create.map_err(|source| OpenError::Create { path: path.to_owned(), source })?;
         let lock_path = path.join(LOCK);
         let lock = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock_path);
@@ -74,6 +76,19 @@ impl Directory {
             }
         }
     }
+}
+
+/// Also makes new names outlive a power loss, as far as the directories above can be opened.
+fn create_durably(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|ancestor| !ancestor.exists()).count();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for parent in path.ancestors().skip(1).take(missing) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        if let Err(error) = File::open(parent).and_then(|parent| parent.sync_all()) {
+            info!(path = %parent.display(), error = %error, "cannot sync the directory above the queue's; a power loss within seconds may undo its creation");
+        }
+    }
+    Ok(())
 }
 
 impl Files for Directory {

@@ -38,14 +38,17 @@
 //! the next record begins. Where a header is damaged, recovery looks for the next magic with a fitting CRC.
 //!
 //! # Rules
-//! - `append` only touches memory. The thread writes what is in the ring in order and confirms it; confirmed records may
-//!   leave the ring (they are on disk), unconfirmed ones are dropped, oldest first, only when the ring is full of them.
-//!   A record that every endpoint took before its turn came is never written.
+//! - `append` only touches memory. The thread writes what is in the ring in order, syncs it (the segment, and the directory
+//!   where a file is new) and confirms it; confirmed records may leave the ring (they survive a power loss), unconfirmed ones
+//!   are dropped, oldest first, only when the ring is full of them.
+//! - While an endpoint is behind, a record is written at once, with all that wait beside it in one sync. While none is, the
+//!   endpoints have 250 ms to take it; a record that everybody has taken is never written.
+//! - A segment whose sync has failed takes no more records: the kernel forgets then what did not reach the disk.
 //! - A failing or frozen disk is tried again at the next append and every 5 s. Meanwhile everything else works in memory.
 //! - Segments are rolled at 1 MiB or an eighth of the byte cap, whichever is smaller. The oldest goes when every cursor is
 //!   past it, or when the next record would exceed the cap.
-//! - Cursors are written as soon as they move and synced, with the segments, every 5 s: a kill repeats at most what was
-//!   settled within the last write, a power loss at most 5 s of it.
+//! - Cursors are written as soon as they move and synced every 5 s (a new one, with its name, at once): a kill repeats at
+//!   most what was settled within the last write, a power loss at most 5 s of it.
 //! - Sequences are never used twice: the next one is past every record, every segment's name and every cursor.
 //! - Each endpoint's [`Ledger`] closes whenever the lock is free.
 //!

@@ -78,7 +78,7 @@ impl Worker {
         loop {
             match worker.shared.next_task() {
                 Task::Cursors(dirty) => worker.write_cursors(&dirty),
-                Task::Write(record) => worker.write(&record),
+                Task::Write(batch) => worker.write(batch),
                 Task::Read(request) => worker.read(request),
                 Task::Remove(segments) => worker.remove(&segments),
                 Task::Sync => worker.sync(),
@@ -92,12 +92,36 @@ impl Worker {
         }
     }
 
-    fn write(&mut self, record: &Record) {
-        let framed = segment::framed(record);
-        let needed = framed + SEGMENT_HEADER as u64;
+    fn write(&mut self, mut batch: Vec<Record>) {
+        batch.truncate(self.writer.fitting(&batch));
+        self.write_batch(&batch);
+        self.shared.with(|desk| desk.book.release_batch());
+    }
+
+    /// Writes, syncs, and only then tells the book: what is confirmed survives a power loss.
+    fn write_batch(&mut self, batch: &[Record]) {
+        let Some(first) = batch.first() else { return };
+        let needed = SEGMENT_HEADER as u64 + batch.iter().map(segment::framed).sum::<u64>();
         if needed > self.max_disk_bytes {
-            return self.shared.with(|desk| desk.book.too_large(record.sequence, framed));
+            return self.shared.with(|desk| desk.book.too_large(first.sequence, segment::framed(first)));
         }
+        self.make_room(needed);
+        let (offsets, written) = match self.prepare(first) {
+            Ok(()) => self.writer.write(batch),
+            Err(error) => return self.failed(Work::Record, &error),
+        };
+        let synced = if offsets.is_empty() { Ok(()) } else { self.sync_records() };
+        match synced {
+            Ok(()) => self.confirm(batch, &offsets),
+            Err(error) => return self.failed(Work::Record, &error),
+        }
+        match written {
+            Ok(()) => self.worked(Work::Record),
+            Err(error) => self.failed(Work::Record, &error),
+        }
+    }
+
+    fn make_room(&mut self, needed: u64) {
         let current = self.writer.current();
         let (dropped, doomed) = self.shared.with(|desk| {
             let book = &mut desk.book;
@@ -113,34 +137,39 @@ impl Worker {
         if !doomed.is_empty() {
             self.remove(&doomed);
         }
-        match self.put(record) {
-            Ok(offset) => {
-                let now = Instant::now();
-                let confirmed = self.shared.with(|desk| desk.book.confirm(record.sequence, offset, now));
-                match confirmed {
-                    Confirmed::Kept => self.writer.keep(record),
-                    Confirmed::Gone => {}
-                }
-                self.schedule_sync();
-            }
-            Err(error) => self.failed(Work::Record, &error),
-        }
     }
 
-    fn put(&mut self, record: &Record) -> io::Result<u32> {
+    fn prepare(&mut self, record: &Record) -> io::Result<()> {
         if let Some(first) = self.writer.prepare(&*self.files, record)? {
             self.directory_changed = true;
             self.shared.with(|desk| desk.book.segment_made(first));
         }
-        self.writer.write(record)
+        Ok(())
+    }
+
+    fn confirm(&mut self, batch: &[Record], offsets: &[u32]) {
+        let confirmed: Vec<Confirmed> = self.shared.with(|desk| {
+            let written = batch.iter().zip(offsets);
+            written.map(|(record, offset)| desk.book.confirm(record.sequence, *offset)).collect()
+        });
+        // What everybody has taken meanwhile need not stay, unless something stands behind it.
+        let Some(last) = confirmed.iter().rposition(|confirmed| *confirmed == Confirmed::Kept) else {
+            return;
+        };
+        let end = u64::from(offsets[last]) + segment::framed(&batch[last]);
+        self.writer.keep(end, last + 1 == batch.len());
     }
 
     fn write_cursors(&mut self, dirty: &[(usize, Position)]) {
         let mut failure = None;
+        let mut new = false;
         for (endpoint, position) in dirty {
             let Some(cursor) = self.cursors.get_mut(*endpoint) else { continue };
             match cursor.write(&*self.files, *position) {
-                Ok(()) => self.shared.with(|desk| desk.book.persisted(*endpoint, *position)),
+                Ok(created) => {
+                    new |= created;
+                    self.shared.with(|desk| desk.book.persisted(*endpoint, *position));
+                }
                 Err(error) => failure = Some(error),
             }
         }
@@ -148,6 +177,11 @@ impl Worker {
         match failure {
             Some(error) => self.failed(Work::Cursor, &error),
             None => self.worked(Work::Cursor),
+        }
+        if new {
+            // Without its file one of several endpoints would start at the newest record.
+            self.directory_changed = true;
+            self.sync();
         }
     }
 
@@ -188,12 +222,20 @@ impl Worker {
         }
     }
 
-    /// Records before cursors: a cursor that survives a power loss must not stand behind records that do not.
+    /// Records have been synced before they counted.
     fn sync_all(&mut self) -> io::Result<()> {
-        self.writer.sync()?;
         for cursor in &mut self.cursors {
             cursor.sync()?;
         }
+        self.sync_directory()
+    }
+
+    fn sync_records(&mut self) -> io::Result<()> {
+        self.writer.sync()?;
+        self.sync_directory()
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
         if self.directory_changed {
             self.files.sync()?;
             self.directory_changed = false;

@@ -18,6 +18,8 @@ struct Plan {
     hanging: usize,
     /// Operations on files of this prefix answer so; of a write, that many bytes are done all the same.
     write: Option<(&'static str, Errno, usize)>,
+    /// So many writes are still good.
+    good_writes: usize,
     read: Option<(&'static str, Errno)>,
     set_len: Option<Errno>,
     remove: Option<Errno>,
@@ -41,6 +43,13 @@ impl Sabotage {
 
     pub(super) fn fail_writes(&self, prefix: &'static str, errno: Errno, after: usize) {
         self.0.0.lock().unwrap().write = Some((prefix, errno, after));
+    }
+
+    /// After so many more writes (of a header, or of a payload) to such files.
+    pub(super) fn fill_after(&self, prefix: &'static str, errno: Errno, writes: usize) {
+        let mut plan = self.0.0.lock().unwrap();
+        plan.write = Some((prefix, errno, 0));
+        plan.good_writes = writes;
     }
 
     pub(super) fn fail_reads(&self, prefix: &'static str, errno: Errno) {
@@ -138,7 +147,12 @@ impl Handle for FaultyHandle {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let fault = self.faults.pass(|plan| plan.write.filter(|(prefix, ..)| self.name.starts_with(prefix)));
+        let fault = self.faults.pass(|plan| {
+            let fault = plan.write.filter(|(prefix, ..)| self.name.starts_with(prefix))?;
+            let good = plan.good_writes > 0;
+            plan.good_writes = plan.good_writes.saturating_sub(1);
+            (!good).then_some(fault)
+        });
         match fault {
             None => self.inner.write_all_at(bytes, offset),
             Some((_, errno, after)) => {

@@ -45,7 +45,13 @@ impl Home {
             sabotage: Sabotage::default(),
             max_disk_bytes: 64 << 20,
             max_memory_bytes: 16 << 20,
-            timing: Timing { stall: never, retry: never, sync: never, unreadable: never },
+            timing: Timing {
+                stall: never,
+                retry: never,
+                sync: never,
+                unreadable: never,
+                linger: Duration::ZERO,
+            },
         }
     }
 
@@ -119,7 +125,9 @@ fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 fn written(queue: &Queue) {
     eventually("everything is on disk", || {
         let desk = queue.shared().lock();
-        desk.book.next_waiting().is_none() && !desk.book.has_dirty_cursor() && !desk.book.shelf.has_doomed()
+        desk.book.write_due(Duration::ZERO).is_none()
+            && !desk.book.has_dirty_cursor()
+            && !desk.book.shelf.has_doomed()
     });
 }
 

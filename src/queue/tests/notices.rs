@@ -48,7 +48,9 @@ fn stalls_are_one_line_until_a_record_is_on_disk() {
     }
     assert_eq!(book.stats().stalled_appends, 3);
     book.segment_made(1);
-    book.confirm(1, 16, start + 2 * limit);
+    book.confirm(1, 16);
+    let notice = book.health.worked(Work::Record, start + 2 * limit);
+    book.note(notice);
     let lines = book.take_notices();
     assert!(matches!(lines[0], Notice::Stalled { waiting: 3, .. }), "{lines:?}");
     assert!(
