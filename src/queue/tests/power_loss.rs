@@ -121,14 +121,10 @@ impl Machine {
                 assert_eq!(found.get(sequence), Some(samples), "record {sequence} is lost");
             }
         }
-        for endpoint in 0..ENDPOINTS.len() {
+        for (endpoint, (synced, last)) in before.cursors.iter().zip(&cursors).enumerate() {
             let cursor = machine.queue.cursor(endpoint);
-            assert!(
-                cursor >= before.cursors[endpoint],
-                "{cursor:?} is before {:?}",
-                before.cursors[endpoint]
-            );
-            assert!(cursor <= cursors[endpoint], "{cursor:?} is beyond {:?}", cursors[endpoint]);
+            assert!(cursor >= *synced, "{cursor:?} is before {synced:?}");
+            assert!(cursor <= *last, "{cursor:?} is beyond {last:?}");
             let pending: u64 = found
                 .iter()
                 .map(|(sequence, samples)| match sequence.cmp(&cursor.sequence) {
