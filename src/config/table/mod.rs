@@ -2,6 +2,7 @@
 
 mod render;
 mod settings;
+mod shapes;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::shapes::{duration, duration_or_off, secret, setting, size, text};
 use super::{Default, Group, Kind, Limits, Setting};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -7,44 +8,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
-
-const fn text(allowed: &'static str) -> Kind {
-    Kind::Text(allowed)
-}
-
-const fn duration(min: Duration, max: Duration) -> Kind {
-    Kind::Duration(Limits { zero: false, min, max })
-}
-
-const fn duration_or_off(min: Duration, max: Duration) -> Kind {
-    Kind::Duration(Limits { zero: true, min, max })
-}
-
-const fn size(min: u64, max: u64) -> Kind {
-    Kind::Size(Limits { zero: false, min, max })
-}
-
-const fn setting(
-    group: Group,
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    example: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting { name, group, kind, default, secret: false, example, doc }
-}
-
-const fn secret(
-    group: Group,
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    example: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting { name, group, kind, default, secret: true, example, doc }
-}
 
 /// Every setting, in the order of the table and of the manifests.
 pub const SETTINGS: &[Setting] = &[
