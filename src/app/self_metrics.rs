@@ -314,6 +314,11 @@ fn write_queue(exposition: &mut Exposition<'_>, stats: &Stats) {
         "Cursor files without a readable slot",
         stats.damage.damaged_cursors,
     );
+    counter(
+        "docker_remote_write_queue_below_floor_total",
+        "Writes that were put off because less than QUEUE_MIN_FREE_DISK would have been free",
+        stats.faults.below_floor,
+    );
     exposition
         .family("docker_remote_write_queue_faults_total", Kind::Counter, "Failed file operations by errno")
         .sample(&[("errno", "ENOSPC")], stats.faults.no_space)

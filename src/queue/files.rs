@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::OpenError;
+use super::floor::Space;
 
 /// The name of the file that a process locks while it uses the directory.
 pub(super) const LOCK: &str = "lock";
@@ -33,6 +34,8 @@ pub(super) trait Files: Send {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations and removals outlive a power loss.
     fn sync(&self) -> io::Result<()>;
+    /// Of the file system that the directory is in.
+    fn space(&self) -> io::Result<Space>;
     /// For messages.
     fn path(&self, name: &str) -> PathBuf;
 }
@@ -119,6 +122,12 @@ impl Files for Directory {
 
     fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(&self.path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Space { available: bytes(found.f_bavail), total: bytes(found.f_blocks) })
     }
 
     fn path(&self, name: &str) -> PathBuf {

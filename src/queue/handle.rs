@@ -8,6 +8,7 @@ use super::account::Account;
 use super::book::{Book, Find, Opening};
 use super::desk::{Phase, ReadRequest, Shared, Timing};
 use super::files::{Directory, Files};
+use super::floor::Floor;
 use super::recovery::{Recovered, recover};
 use super::segment::{Writer, size_limit};
 use super::worker::Worker;
@@ -83,7 +84,8 @@ impl Queue {
             recovered.map_err(|source| OpenError::List { path: files.path(""), source })?;
         let shared = Arc::new(Shared::new(Book::open(config, opening), timing));
         let writer = Writer::new(size_limit(config.max_disk_bytes), resume);
-        let worker = Worker::new(Arc::clone(&shared), files, writer, cursors, config.max_disk_bytes);
+        let floor = Floor::new(config.min_free_disk);
+        let worker = Worker::new(Arc::clone(&shared), files, writer, cursors, config.max_disk_bytes, floor);
         let thread = std::thread::Builder::new().name("queue".to_owned());
         thread.spawn(|| worker.run()).map_err(|source| OpenError::Thread { source })?;
         Ok(Self { owner: Arc::new(Owner { shared }) })

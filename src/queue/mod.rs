@@ -44,6 +44,8 @@
 //! - While an endpoint is behind, a record is written at once, with all that wait beside it in one sync. While none is, the
 //!   endpoints have 250 ms to take it; a record that everybody has taken is never written.
 //! - A segment whose sync has failed takes no more records: the kernel forgets then what did not reach the disk.
+//! - A record that would leave less than `QUEUE_MIN_FREE_DISK` free is not written until an eighth of that is free on top; the
+//!   queue does not shrink for it, since what it holds is not delivered yet. A close writes what is in the ring all the same.
 //! - A failing or frozen disk is tried again at the next append and every 5 s. Meanwhile everything else works in memory.
 //! - Segments are rolled at 1 MiB or an eighth of the byte cap, whichever is smaller. The oldest goes when every cursor is
 //!   past it, or when the next record would exceed the cap.
@@ -54,7 +56,7 @@
 //!
 //! # Files of this room
 //! `handle` is the door; `book` (with `index`, `ring`, `shelf`, `account`, `health`) holds the rules as plain memory; `desk` is the
-//! lock and the bell; `worker` (with `segment`, `cursor`) is the thread; `recovery` and `format` read what is there.
+//! lock and the bell; `worker` (with `segment`, `cursor`, `floor`) is the thread; `recovery` and `format` read what is there.
 
 use std::path::PathBuf;
 
@@ -66,6 +68,7 @@ mod cursor;
 mod desk;
 mod error;
 mod files;
+mod floor;
 mod format;
 mod handle;
 mod health;
@@ -100,6 +103,8 @@ pub struct Config {
     pub storage: Storage,
     /// `QUEUE_MAX_DISK_BYTES`.
     pub max_disk_bytes: u64,
+    /// `QUEUE_MIN_FREE_DISK`; `None` is 512 MiB, or a tenth of the file system where that is less.
+    pub min_free_disk: Option<u64>,
     /// `QUEUE_MAX_MEMORY_BYTES`.
     pub max_memory_bytes: u64,
 }

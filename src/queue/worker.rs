@@ -11,6 +11,7 @@ use super::book::{Confirmed, Find};
 use super::cursor::CursorFile;
 use super::desk::{Phase, ReadRequest, Shared, Task};
 use super::files::{Files, Handle, Mode};
+use super::floor::{Floor, Short};
 use super::format::{self, RECORD_HEADER, SEGMENT_HEADER};
 use super::health::{Fault, Work};
 use super::index::Entry;
@@ -24,6 +25,7 @@ pub(super) struct Worker {
     cursors: Vec<CursorFile>,
     /// Of `QUEUE_MAX_DISK_BYTES`: a record above it never fits.
     max_disk_bytes: u64,
+    floor: Floor,
     /// The segment that was read last.
     reading: Option<(u64, Box<dyn Handle>)>,
     /// The record that answered EIO, and since when.
@@ -58,6 +60,7 @@ impl Worker {
         writer: Writer,
         cursors: Vec<CursorFile>,
         max_disk_bytes: u64,
+        floor: Floor,
     ) -> Self {
         Self {
             shared,
@@ -65,6 +68,7 @@ impl Worker {
             writer,
             cursors,
             max_disk_bytes,
+            floor,
             reading: None,
             unreadable: None,
             directory_changed: false,
@@ -105,6 +109,9 @@ impl Worker {
         if needed > self.max_disk_bytes {
             return self.shared.with(|desk| desk.book.too_large(first.sequence, segment::framed(first)));
         }
+        if let Err(short) = self.admit(needed) {
+            return self.held_back(short);
+        }
         self.make_room(needed);
         let (offsets, written) = match self.prepare(first) {
             Ok(()) => self.writer.write(batch),
@@ -118,6 +125,16 @@ impl Worker {
         match written {
             Ok(()) => self.worked(Work::Record),
             Err(error) => self.failed(Work::Record, &error),
+        }
+    }
+
+    /// Whether enough stays free. A close is the last chance of what is in memory, and that is not much.
+    fn admit(&mut self, needed: u64) -> Result<(), Short> {
+        let closing = self.shared.lock().phase != Phase::Running;
+        match self.files.space() {
+            Ok(space) if !closing => self.floor.admit(space, needed),
+            // If it cannot tell, the write will.
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
@@ -313,6 +330,14 @@ impl Worker {
         let now = Instant::now();
         self.shared.with(|desk| {
             let notice = desk.book.health.worked(work, now);
+            desk.book.note(notice);
+        });
+    }
+
+    fn held_back(&self, short: Short) {
+        let (now, retry) = (Instant::now(), self.shared.timing.retry);
+        self.shared.with(|desk| {
+            let notice = desk.book.health.held_back(short, now, retry);
             desk.book.note(notice);
         });
     }

@@ -253,6 +253,14 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         Group::Queue,
+        "QUEUE_MIN_FREE_DISK",
+        Kind::Size(Limits { zero: true, min: MIB, max: TIB }),
+        Default::Told("512MiB, or a tenth of the file system where that is less"),
+        "1GiB",
+        "With less free than this, new samples stay in memory until there is room again; 0 is no floor.",
+    ),
+    setting(
+        Group::Queue,
         "QUEUE_MAX_MEMORY_BYTES",
         size(MIB, 64 << 30),
         Default::Value("16MiB"),

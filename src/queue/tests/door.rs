@@ -6,6 +6,7 @@ fn open_at(path: &Path) -> Result<Queue, OpenError> {
     let config = Config {
         storage: Storage::Disk(path.to_owned()),
         max_disk_bytes: 1 << 20,
+        min_free_disk: None,
         max_memory_bytes: 1 << 20,
     };
     Queue::open(&config, &names(&["a"]))

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use rustix::io::Errno;
 
 use super::super::files::{Directory, Files, Handle, Mode};
+use super::super::floor::Space;
 
 /// Shared by the test and by every file.
 #[derive(Clone, Default)]
@@ -25,6 +26,8 @@ struct Plan {
     remove: Option<Errno>,
     sync: Option<Errno>,
     syncs: usize,
+    /// Bytes that the file system says are free.
+    available: Option<u64>,
 }
 
 impl Sabotage {
@@ -66,6 +69,10 @@ impl Sabotage {
 
     pub(super) fn fail_syncs(&self, errno: Errno) {
         self.0.0.lock().unwrap().sync = Some(errno);
+    }
+
+    pub(super) fn leave_free(&self, bytes: u64) {
+        self.0.0.lock().unwrap().available = Some(bytes);
     }
 
     pub(super) fn syncs(&self) -> usize {
@@ -128,6 +135,11 @@ impl Files for FaultyFiles {
     fn sync(&self) -> io::Result<()> {
         self.faults.check(|plan| plan.sync)?;
         self.inner.sync()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let available = self.faults.pass(|plan| plan.available);
+        Ok(Space { available: available.unwrap_or(1 << 40), total: 1 << 40 })
     }
 
     fn path(&self, name: &str) -> PathBuf {

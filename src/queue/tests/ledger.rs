@@ -131,7 +131,12 @@ struct Pair {
 impl Pair {
     fn new(max_disk_bytes: u64, max_memory_bytes: u64) -> Self {
         let accounts = ["a", "b"].map(|name| Account::new(name, at(1, 0), None)).to_vec();
-        let config = Config { storage: Storage::Disk(PathBuf::new()), max_disk_bytes, max_memory_bytes };
+        let config = Config {
+            storage: Storage::Disk(PathBuf::new()),
+            max_disk_bytes,
+            min_free_disk: None,
+            max_memory_bytes,
+        };
         let book = Book::open(&config, Opening { accounts, next: 1, ..Opening::default() });
         let model = Model { samples: vec![Vec::new(); 2] };
         Self { book, model, active: None, max_disk_bytes, max_memory_bytes }

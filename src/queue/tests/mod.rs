@@ -6,6 +6,7 @@ mod cursors;
 mod disk;
 mod door;
 mod faults;
+mod floor;
 mod ledger;
 mod notices;
 mod power;
@@ -63,6 +64,7 @@ impl Home {
         Config {
             storage: Storage::Disk(self.path().to_owned()),
             max_disk_bytes: self.max_disk_bytes,
+            min_free_disk: None,
             max_memory_bytes: self.max_memory_bytes,
         }
     }
@@ -88,7 +90,8 @@ fn names(endpoints: &[&str]) -> Vec<String> {
 }
 
 fn in_memory(max_memory_bytes: u64, endpoints: &[&str]) -> Queue {
-    let config = Config { storage: Storage::Memory, max_disk_bytes: 0, max_memory_bytes };
+    let config =
+        Config { storage: Storage::Memory, max_disk_bytes: 0, min_free_disk: None, max_memory_bytes };
     Queue::open(&config, &names(endpoints)).unwrap()
 }
 

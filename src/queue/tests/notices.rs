@@ -12,7 +12,7 @@ use super::*;
 
 fn book(storage: Storage, max_memory_bytes: u64) -> Book {
     let accounts = ["a", "b"].map(|name| Account::new(name, at(1, 0), None)).to_vec();
-    let config = Config { storage, max_disk_bytes: 1 << 20, max_memory_bytes };
+    let config = Config { storage, max_disk_bytes: 1 << 20, min_free_disk: None, max_memory_bytes };
     Book::open(&config, Opening { accounts, next: 1, ..Opening::default() })
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::super::files::{Files, Handle, Mode};
+use super::super::floor::Space;
 
 const SECTOR: usize = 512;
 
@@ -216,6 +217,10 @@ impl Files for PowerFiles {
             disk.pending.clear();
             Ok(())
         })
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        Ok(Space { available: 1 << 40, total: 1 << 40 })
     }
 
     fn path(&self, name: &str) -> PathBuf {
