@@ -24,6 +24,9 @@ mod blocked;
 /// Real file systems that are full or read-only under the queue.
 mod disk;
 
+/// ext4 on loop devices that fill up, freeze, turn read-only and lose bytes under the queue.
+mod loop_disk;
+
 /// The same targets scraped by Debian's Prometheus and by us: the same is stored.
 mod differential;
 
