@@ -118,13 +118,12 @@ impl Worker {
             Err(error) => return self.failed(Work::Record, &error),
         };
         let synced = if offsets.is_empty() { Ok(()) } else { self.sync_records() };
-        match synced {
-            Ok(()) => self.confirm(batch, &offsets),
-            Err(error) => return self.failed(Work::Record, &error),
+        if let Err(error) = synced {
+            return self.failed(Work::Record, &error);
         }
-        match written {
-            Ok(()) => self.worked(Work::Record),
-            Err(error) => self.failed(Work::Record, &error),
+        self.confirm(batch, &offsets, written.is_ok());
+        if let Err(error) = written {
+            self.failed(Work::Record, &error);
         }
     }
 
@@ -164,10 +163,17 @@ impl Worker {
         Ok(())
     }
 
-    fn confirm(&mut self, batch: &[Record], offsets: &[u32]) {
+    /// `all`: none of the batch failed, so the disk works.
+    fn confirm(&mut self, batch: &[Record], offsets: &[u32], all: bool) {
+        let now = Instant::now();
         let confirmed: Vec<Confirmed> = self.shared.with(|desk| {
+            let book = &mut desk.book;
+            if all {
+                let notice = book.health.worked(Work::Record, now);
+                book.note(notice);
+            }
             let written = batch.iter().zip(offsets);
-            written.map(|(record, offset)| desk.book.confirm(record.sequence, *offset)).collect()
+            written.map(|(record, offset)| book.confirm(record.sequence, *offset)).collect()
         });
         // What everybody has taken meanwhile need not stay, unless something stands behind it.
         let Some(last) = confirmed.iter().rposition(|confirmed| *confirmed == Confirmed::Kept) else {

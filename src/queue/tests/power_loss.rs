@@ -133,7 +133,9 @@ impl Machine {
                     std::cmp::Ordering::Greater => u64::from(*samples),
                 })
                 .sum();
-            assert_eq!(machine.queue.ledger(endpoint).recovered, pending);
+            // A removed segment whose removal was not synced is back, and goes again if it does not fit below the cap.
+            let ledger = machine.queue.ledger(endpoint);
+            assert_eq!((ledger.pending, ledger.recovered), (pending, pending + ledger.overflowed));
             assert_closes(&machine.queue, endpoint);
         }
         for record in machine.runtime.block_on(read_all(&machine.queue)) {
