@@ -8,7 +8,8 @@ async fn what_is_on_disk_can_be_read_again_and_again() {
     const RECORDS: usize = 1_000;
     let dir = tempfile::tempdir().unwrap();
     let storage = Storage::Disk(dir.path().to_owned());
-    let config = Config { storage, max_disk_bytes: 64 << 20, max_memory_bytes: 64 << 20 };
+    let config =
+        Config { storage, max_disk_bytes: 64 << 20, min_free_disk: None, max_memory_bytes: 64 << 20 };
     let names = ["default".to_owned()];
     let meta = RecordMeta { samples: 1, markers: 0, min_timestamp: 1, max_timestamp: 1 };
     let queue = Queue::open(&config, &names).unwrap();

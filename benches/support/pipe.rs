@@ -34,7 +34,7 @@ pub(crate) fn rules() -> Rules {
 
 /// A queue's settings: the defaults.
 pub(crate) fn queue_config(storage: Storage) -> Config {
-    Config { storage, max_disk_bytes: 256 << 20, max_memory_bytes: 16 << 20 }
+    Config { storage, max_disk_bytes: 256 << 20, min_free_disk: None, max_memory_bytes: 16 << 20 }
 }
 
 /// What the queue asks about a record.

@@ -391,6 +391,11 @@ fn write_queue(exposition: &mut Exposition<'_>, stats: &Stats) {
         "Damaged places in journals: their changes are not known",
         stats.damage.damaged_journal_places,
     );
+    counter(
+        "docker_remote_write_queue_below_floor_total",
+        "Writes that were put off because less than QUEUE_MIN_FREE_DISK would have been free",
+        stats.faults.below_floor,
+    );
     exposition
         .family("docker_remote_write_queue_faults_total", Kind::Counter, "Failed file operations by errno")
         .sample(&[("errno", "ENOSPC")], stats.faults.no_space)

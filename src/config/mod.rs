@@ -182,10 +182,12 @@ fn read_queue(reader: &mut Reader<'_>) -> Option<queue::Config> {
         (Some(Word::Disk) | None, _, _) => None,
     };
     let max_disk_bytes = reader.size("QUEUE_MAX_DISK_BYTES");
+    let min_free_disk = reader.size("QUEUE_MIN_FREE_DISK");
     let max_memory_bytes = reader.size("QUEUE_MAX_MEMORY_BYTES");
     Some(queue::Config {
         storage: storage?,
         max_disk_bytes: max_disk_bytes?,
+        min_free_disk,
         max_memory_bytes: max_memory_bytes?,
     })
 }

@@ -9,12 +9,13 @@ use super::account::Account;
 use super::health::{Health, Work};
 use super::index::{Entry, Index};
 use super::notice::Notice;
+use super::opening::Opening;
 use super::ring::{Evicted, Ring};
-use super::shelf::{Segment, Shelf};
+use super::shelf::Shelf;
 use super::{
     Config, Damage, EndpointStats, Fate, Ledger, Position, Record, RecordMeta, RemovedEndpoint, Stats,
 };
-use super::{Storage, format};
+use super::{Storage, format, segment};
 
 /// Where a record is.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub(super) enum Find {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Confirmed {
     Kept,
-    /// Taken by all, or dropped and counted, while it was being written: it must not come back at the next start.
+    /// Taken by all while it was being written.
     Gone,
 }
 
@@ -40,19 +41,6 @@ pub(super) enum Confirmed {
 enum Loss {
     Overflow,
     Exit,
-}
-
-/// What is known when the book is opened.
-#[derive(Debug, Default)]
-pub(super) struct Opening {
-    pub(super) entries: Vec<Entry>,
-    pub(super) segments: Vec<Segment>,
-    pub(super) accounts: Vec<Account>,
-    /// The sequence of the next record.
-    pub(super) next: u64,
-    pub(super) journal_bytes: u64,
-    pub(super) damage: Damage,
-    pub(super) removed: Vec<RemovedEndpoint>,
 }
 
 /// See the room's `mod.rs` for the rules that this keeps.
@@ -238,8 +226,36 @@ impl Book {
 
     // === what the queue's thread asks and reports ===
 
-    pub(super) fn next_waiting(&self) -> Option<&Record> {
-        self.ring.next_waiting()
+    /// When the oldest record that waits is to be written: at once if a record before it is on disk, that is while an
+    /// endpoint is behind; else `linger` after its append, so that endpoints that answer take it before.
+    pub(super) fn write_due(&self, linger: Duration) -> Option<Instant> {
+        let (_, since) = self.ring.all_waiting().next()?;
+        let behind = self.index.first_from(0).is_some_and(|entry| self.ring.is_written(entry.sequence));
+        let pressed = self.ring.waiting_bytes() > self.max_memory_bytes / 2;
+        Some(if behind || pressed { since } else { since + linger })
+    }
+
+    /// The oldest records that wait, at least one and together no more than a segment takes, and holds them in the ring
+    /// until [`Book::release_batch`].
+    pub(super) fn take_batch(&mut self) -> Vec<Record> {
+        let limit = segment::size_limit(self.max_disk_bytes).min(self.max_memory_bytes / 4);
+        let mut bytes = 0;
+        let mut batch: Vec<Record> = Vec::new();
+        for (record, _) in self.ring.all_waiting() {
+            bytes += segment::framed(record);
+            if bytes > limit && !batch.is_empty() {
+                break;
+            }
+            batch.push(record.clone());
+        }
+        self.ring.hold(batch.last().map_or(0, |record| record.sequence + 1));
+        batch
+    }
+
+    /// The batch is on disk, or it failed: what is not confirmed waits as before.
+    pub(super) fn release_batch(&mut self) {
+        self.ring.hold(0);
+        self.trim();
     }
 
     /// Drops the oldest segments until `bytes` more fit below the cap.
@@ -276,10 +292,8 @@ impl Book {
         self.prune();
     }
 
-    /// The record stands at `offset` of the newest segment.
-    pub(super) fn confirm(&mut self, sequence: u64, offset: u32, now: Instant) -> Confirmed {
-        let notice = self.health.worked(Work::Record, now);
-        self.note(notice);
+    /// The record stands at `offset` of the newest segment, and survives a power loss.
+    pub(super) fn confirm(&mut self, sequence: u64, offset: u32) -> Confirmed {
         let Some(entry) = self.index.get_mut(sequence) else { return Confirmed::Gone };
         let end = u64::from(offset) + format::RECORD_HEADER as u64 + u64::from(entry.length);
         if !self.shelf.grow(sequence, end) {
@@ -339,7 +353,8 @@ impl Book {
     pub(super) fn close(&mut self) {
         self.closed = true;
         let before: Vec<u64> = self.accounts.iter().map(|account| account.ledger.lost_at_exit).collect();
-        for sequence in self.ring.all_waiting() {
+        let waiting: Vec<u64> = self.ring.all_waiting().map(|(record, _)| record.sequence).collect();
+        for sequence in waiting {
             self.lose(sequence, Loss::Exit);
             self.ring.remove(sequence);
         }
@@ -372,7 +387,7 @@ impl Book {
         while let Some(evicted) = self.ring.evict(self.max_memory_bytes) {
             match evicted {
                 Evicted::OnDisk => {}
-                Evicted::Waiting(record) => self.overflow_memory(record.sequence),
+                Evicted::Waiting(sequence) => self.overflow_memory(sequence),
             }
         }
     }

@@ -45,10 +45,10 @@ impl CursorFile {
         Self { name: file_name(endpoint), generation, file: None, unsynced: false }
     }
 
-    /// Writes the position into the older slot.
-    pub(super) fn write(&mut self, files: &dyn Files, position: Position) -> io::Result<()> {
-        let file = match self.file.take() {
-            Some(file) => file,
+    /// Writes the position into the older slot. Whether the file may be new: its name is then to be synced, too.
+    pub(super) fn write(&mut self, files: &dyn Files, position: Position) -> io::Result<bool> {
+        let (file, new) = match self.file.take() {
+            Some(file) => (file, false),
             None => self.open(files)?,
         };
         let generation = self.generation + 1;
@@ -58,7 +58,7 @@ impl CursorFile {
         written?;
         self.generation = generation;
         self.unsynced = true;
-        Ok(())
+        Ok(new)
     }
 
     /// Makes what was written outlive a power loss.
@@ -73,13 +73,13 @@ impl CursorFile {
     }
 
     /// A new file gets both slots' space at once: a disk that fills up later does not stop the cursor.
-    fn open(&self, files: &dyn Files) -> io::Result<Box<dyn Handle>> {
+    fn open(&self, files: &dyn Files) -> io::Result<(Box<dyn Handle>, bool)> {
         let file = files.open(&self.name, Mode::Update)?;
         let length = file.len()?;
         if length < FILE_BYTES as u64 {
             file.write_all_at(&vec![0; FILE_BYTES - length as usize], length)?;
         }
-        Ok(file)
+        Ok((file, length < FILE_BYTES as u64))
     }
 }
 

@@ -22,12 +22,16 @@ pub(super) struct Timing {
     pub(super) sync: Duration,
     /// How long a record may answer EIO before it is skipped as damaged.
     pub(super) unreadable: Duration,
+    /// How long a record is left to the endpoints before it is written, while none of them is behind.
+    pub(super) linger: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         let five = Duration::from_secs(5);
-        Self { stall: five, retry: five, sync: five, unreadable: Duration::from_secs(30) }
+        // Endpoints answer within milliseconds, and a kill may take what was scraped in the last second.
+        let linger = Duration::from_millis(250);
+        Self { stall: five, retry: five, sync: five, unreadable: Duration::from_secs(30), linger }
     }
 }
 
@@ -41,7 +45,8 @@ pub(super) enum Task {
         step: Step,
     },
     Cursors(Vec<(usize, Position)>),
-    Write(Record),
+    /// These, the oldest that wait, and all or the first of them.
+    Write(Vec<Record>),
     Read(ReadRequest),
     Remove(Vec<u64>),
     Sync,
@@ -130,10 +135,10 @@ impl Shared {
         let mut desk = self.lock();
         loop {
             let now = Instant::now();
-            if let Some(task) = desk.pick(now) {
+            if let Some(task) = desk.pick(now, &self.timing) {
                 return task;
             }
-            desk = match desk.wake_at(now) {
+            desk = match desk.wake_at(now, &self.timing) {
                 Some(at) => {
                     let wait = self.bell.wait_timeout(desk, at.saturating_duration_since(now));
                     wait.unwrap_or_else(PoisonError::into_inner).0
@@ -147,7 +152,7 @@ impl Shared {
 impl Desk {
     /// Changes of journals first: nothing must say that their record came to be before they are there. Then cursors, which keep a kill
     /// from repeating requests; then new records, then those who wait for old ones.
-    fn pick(&mut self, now: Instant) -> Option<Task> {
+    fn pick(&mut self, now: Instant, timing: &Timing) -> Option<Task> {
         let closing = match self.phase {
             Phase::Running => false,
             Phase::Closing => true,
@@ -163,9 +168,10 @@ impl Desk {
             return Some(Task::Cursors(self.book.dirty_cursors()));
         }
         if ready(Work::Record)
-            && let Some(record) = self.book.next_waiting()
+            && let Some(due) = self.book.write_due(timing.linger)
+            && (closing || now >= due)
         {
-            return Some(Task::Write(record.clone()));
+            return Some(Task::Write(self.book.take_batch()));
         }
         if let Some(request) = self.reads.pop_front() {
             return Some(Task::Read(request));
@@ -183,19 +189,21 @@ impl Desk {
         if !self.retired {
             self.retired = true;
             self.book.retire();
-            return self.pick(now);
+            return self.pick(now, timing);
         }
         Some(Task::Finish)
     }
 
     fn journal_task(&self) -> Option<Task> {
-        let (journal, number, step) = self.journals.next(self.book.next_waiting().is_some())?;
+        let (journal, number, step) = self.journals.next(self.book.write_due(Duration::ZERO).is_some())?;
         let name = self.journals.get(journal)?.name().to_owned();
         Some(Task::Journal { journal, name, number, step })
     }
 
-    fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let sync = self.sync_at.filter(|at| *at > now);
-        sync.into_iter().chain(self.book.health.next_retry(now)).min()
+    fn wake_at(&self, now: Instant, timing: &Timing) -> Option<Instant> {
+        let later = |at: &Instant| *at > now;
+        let sync = self.sync_at.filter(later);
+        let write = self.book.write_due(timing.linger).filter(later);
+        sync.into_iter().chain(write).chain(self.book.health.next_retry(now)).min()
     }
 }

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tracing::info;
+
 use super::OpenError;
+use super::floor::Space;
 
 /// The name of the file that a process locks while it uses the directory.
 pub(super) const LOCK: &str = "lock";
@@ -33,6 +36,8 @@ pub(super) trait Files: Send {
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes creations and removals outlive a power loss.
     fn sync(&self) -> io::Result<()>;
+    /// Of the file system that the directory is in.
+    fn space(&self) -> io::Result<Space>;
     /// For messages.
     fn path(&self, name: &str) -> PathBuf;
 }
@@ -54,10 +59,10 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Creates the directory when it is missing (0700) and locks it, waiting up to `patience` for a process that is on
+    /// Creates the directory when it is missing (0700), syncs its name, and locks it, waiting up to `patience` for a process that is on
     /// its way out.
     pub(super) fn open(path: &Path, patience: Duration) -> Result<Self, OpenError> {
-        let create = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let create = create_durably(path);
         create.map_err(|source| OpenError::Create { path: path.to_owned(), source })?;
         let lock_path = path.join(LOCK);
         let lock = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock_path);
@@ -76,6 +81,19 @@ impl Directory {
             }
         }
     }
+}
+
+/// Also makes new names outlive a power loss, as far as the directories above can be opened.
+fn create_durably(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|ancestor| !ancestor.exists()).count();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for parent in path.ancestors().skip(1).take(missing) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        if let Err(error) = File::open(parent).and_then(|parent| parent.sync_all()) {
+            info!(path = %parent.display(), error = %error, "cannot sync the directory above the queue's; a power loss within seconds may undo its creation");
+        }
+    }
+    Ok(())
 }
 
 impl Files for Directory {
@@ -110,6 +128,12 @@ impl Files for Directory {
 
     fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(&self.path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Space { available: bytes(found.f_bavail), total: bytes(found.f_blocks) })
     }
 
     fn path(&self, name: &str) -> PathBuf {

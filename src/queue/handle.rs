@@ -5,10 +5,12 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::account::Account;
-use super::book::{Book, Find, Opening};
+use super::book::{Book, Find};
 use super::desk::{Desk, Phase, ReadRequest, Shared, Timing};
 use super::files::{Directory, Files};
+use super::floor::Floor;
 use super::journal::notebook::{Caps, Notebooks};
+use super::opening::Opening;
 use super::recovery::{Recovered, recover};
 use super::segment::{Writer, size_limit};
 use super::worker::{Own, Worker};
@@ -88,7 +90,7 @@ impl Queue {
         let notebooks = Notebooks::new(caps, notebooks);
         let shared = Arc::new(Shared::new(Book::open(config, opening), notebooks, timing));
         let writer = Writer::new(size_limit(config.max_disk_bytes), resume);
-        let own = Own { writer, cursors, journals };
+        let own = Own { writer, cursors, journals, floor: Floor::new(config.min_free_disk) };
         let worker = Worker::new(Arc::clone(&shared), files, own, config.max_disk_bytes);
         let thread = std::thread::Builder::new().name("queue".to_owned());
         thread.spawn(|| worker.run()).map_err(|source| OpenError::Thread { source })?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::Faults;
+use super::floor::Short;
 use super::notice::Notice;
 
 /// What the queue's thread asks of the file system.
@@ -35,6 +36,8 @@ impl Work {
 pub(super) enum Fault {
     /// No answer at all so far.
     Stalled,
+    /// Not asked: less would be free than `QUEUE_MIN_FREE_DISK`.
+    BelowFloor,
     NoSpace,
     Io,
     ReadOnly,
@@ -100,14 +103,28 @@ impl Health {
             Fault::NoSpace => self.faults.no_space += 1,
             Fault::Io => self.faults.io += 1,
             Fault::ReadOnly => self.faults.read_only += 1,
-            Fault::Stalled | Fault::Other => self.faults.other += 1,
+            Fault::Stalled | Fault::BelowFloor | Fault::Other => self.faults.other += 1,
         }
+        let known = self.rest(work, fault, now, rest);
+        (!known).then(|| Notice::Failing { work, error: error.to_string(), retry: rest })
+    }
+
+    /// Records are not written, because others need the space; counts it, rests, and says so when it is news.
+    pub(super) fn held_back(&mut self, short: Short, now: Instant, rest: Duration) -> Option<Notice> {
+        self.faults.below_floor += 1;
+        let known = self.rest(Work::Record, Fault::BelowFloor, now, rest);
+        let Short { available, floor } = short;
+        (!known).then_some(Notice::BelowFloor { available, floor, retry: rest })
+    }
+
+    /// Whether it was known.
+    fn rest(&mut self, work: Work, fault: Fault, now: Instant, rest: Duration) -> bool {
         let ward = &mut self.wards[work as usize];
         ward.rest_until = Some(now + rest);
         let since = ward.trouble.map_or(now, |(_, since)| since);
         let known = ward.trouble.is_some_and(|(known, _)| known == fault);
         ward.trouble = Some((fault, since));
-        (!known).then(|| Notice::Failing { work, error: error.to_string(), retry: rest })
+        known
     }
 
     /// Records do not come back from the disk; news only if nothing else was wrong with them.

@@ -50,14 +50,19 @@
 //! the next record begins. Where a header is damaged, recovery looks for the next magic with a fitting CRC.
 //!
 //! # Rules
-//! - `append` only touches memory. The thread writes what is in the ring in order and confirms it; confirmed records may
-//!   leave the ring (they are on disk), unconfirmed ones are dropped, oldest first, only when the ring is full of them.
-//!   A record that every endpoint took before its turn came is never written.
+//! - `append` only touches memory. The thread writes what is in the ring in order, syncs it (the segment, and the directory
+//!   where a file is new) and confirms it; confirmed records may leave the ring (they survive a power loss), unconfirmed ones
+//!   are dropped, oldest first, only when the ring is full of them.
+//! - While an endpoint is behind, a record is written at once, with all that wait beside it in one sync. While none is, the
+//!   endpoints have 250 ms to take it; a record that everybody has taken is never written.
+//! - A segment whose sync has failed takes no more records: the kernel forgets then what did not reach the disk.
+//! - A record that would leave less than `QUEUE_MIN_FREE_DISK` free is not written until an eighth of that is free on top; the
+//!   queue does not shrink for it, since what it holds is not delivered yet. A close writes what is in the ring all the same.
 //! - A failing or frozen disk is tried again at the next append and every 5 s. Meanwhile everything else works in memory.
 //! - Segments are rolled at 1 MiB or an eighth of the byte cap, whichever is smaller. The oldest goes when every cursor is
 //!   past it, or when the next record would exceed the cap.
-//! - Cursors are written as soon as they move and synced, with the segments, every 5 s: a kill repeats at most what was
-//!   settled within the last write, a power loss at most 5 s of it.
+//! - Cursors are written as soon as they move and synced every 5 s (a new one, with its name, at once): a kill repeats at
+//!   most what was settled within the last write, a power loss at most 5 s of it.
 //! - A journal's changes are written before their record, and count at the next start only if that record is on disk or behind a cursor by
 //!   then: a kill leaves set and queue as of one moment. One window stays: an endpoint has taken the record before the thread has written
 //!   either, and the process is killed in that moment (about 0.1 ms after an append). A file of more than twice its set is written anew, by
@@ -68,8 +73,8 @@
 //!
 //! # Files of this room
 //! `handle` is the door; `book` (with `index`, `ring`, `shelf`, `account`, `health`) holds the rules as plain memory; `desk` is the
-//! lock and the bell; `worker` (with `segment`, `cursor`) is the thread; `recovery` and `format` read what is there; `journal` is the sets
-//! beside the records.
+//! lock and the bell; `worker` (with `segment`, `cursor`, `floor`) is the thread; `recovery` and `format` read what is there; `journal` is
+//! the sets beside the records.
 
 use std::path::PathBuf;
 
@@ -81,12 +86,14 @@ mod cursor;
 mod desk;
 mod error;
 mod files;
+mod floor;
 mod format;
 mod handle;
 mod health;
 mod index;
 mod journal;
 mod notice;
+mod opening;
 mod recovery;
 mod ring;
 mod segment;
@@ -117,6 +124,8 @@ pub struct Config {
     pub storage: Storage,
     /// `QUEUE_MAX_DISK_BYTES`.
     pub max_disk_bytes: u64,
+    /// `QUEUE_MIN_FREE_DISK`; `None` is 512 MiB, or a tenth of the file system where that is less.
+    pub min_free_disk: Option<u64>,
     /// `QUEUE_MAX_MEMORY_BYTES`.
     pub max_memory_bytes: u64,
 }

@@ -21,6 +21,8 @@ pub(super) enum Notice {
     Stalled { waiting: usize, limit: Duration },
     /// The disk says no.
     Failing { work: Work, error: String, retry: Duration },
+    /// Less would be free than shall be.
+    BelowFloor { available: u64, floor: u64, retry: Duration },
     /// The disk does what it should again.
     Recovered { work: Work, after: Duration },
     /// A record turned out to be unreadable after it had been written.
@@ -65,6 +67,10 @@ impl Notice {
                 error = %error, retry = ?retry,
                 "the queue's disk fails at {}: records stay in the memory ring, tried again at the next append or after the delay",
                 work.name()
+            ),
+            Self::BelowFloor { available, floor, retry } => warn!(
+                available, floor, retry = ?retry,
+                "less would be free on the queue's disk than QUEUE_MIN_FREE_DISK: records stay in the memory ring until there is room"
             ),
             Self::Recovered { work, after } => {
                 info!(after = ?after, "back on disk: {} works again", work.name())

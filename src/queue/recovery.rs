@@ -5,13 +5,13 @@ use std::io;
 use tracing::{error, info, warn};
 
 use super::account::Account;
-use super::book::Opening;
 use super::cursor::CursorFile;
 use super::files::{Files, LOCK, Mode};
 use super::format::{self, FileHeader, Scan};
 use super::index::{Entry, Index};
 use super::journal::file::{JournalFile, is_unfinished, journal_of};
 use super::journal::notebook::{Caps, Notebook};
+use super::opening::Opening;
 use super::segment::{SEQUENCE_CEILING, file_name, first_of};
 use super::shelf::Segment;
 use super::{Damage, Position, RemovedEndpoint, cursor, journal};

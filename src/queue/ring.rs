@@ -21,6 +21,8 @@ pub(super) struct Ring {
     waiting_bytes: u64,
     /// Records before this sequence need no write: they are on disk, or gone.
     written: u64,
+    /// Waiting records before this sequence are being written.
+    in_flight: u64,
     /// Records before this sequence have been looked at by [`Ring::newly_stalled`] and counted.
     stalled: u64,
 }
@@ -29,13 +31,20 @@ pub(super) struct Ring {
 pub(super) enum Evicted {
     /// It is on disk, and is read from there if it is still needed.
     OnDisk,
-    /// It was nowhere else.
-    Waiting(Record),
+    /// It was nowhere else: its sequence.
+    Waiting(u64),
 }
 
 impl Ring {
     pub(super) fn new(next: u64) -> Self {
-        Self { slots: VecDeque::new(), bytes: 0, waiting_bytes: 0, written: next, stalled: next }
+        Self {
+            slots: VecDeque::new(),
+            bytes: 0,
+            waiting_bytes: 0,
+            written: next,
+            in_flight: next,
+            stalled: next,
+        }
     }
 
     pub(super) fn push(&mut self, record: Record, since: Instant) {
@@ -63,9 +72,20 @@ impl Ring {
         (slot.record.sequence == sequence).then_some(&slot.record)
     }
 
-    /// The oldest record that is not on disk.
-    pub(super) fn next_waiting(&self) -> Option<&Record> {
-        Some(&self.slots.get(self.first_waiting())?.record)
+    /// The records that are not on disk, oldest first, each with the time of its append.
+    pub(super) fn all_waiting(&self) -> impl Iterator<Item = (&Record, Instant)> {
+        self.slots.range(self.first_waiting()..).map(|slot| (&slot.record, slot.since))
+    }
+
+    /// Records before this sequence are being written from now on: they stay, so that what is on disk and what is counted
+    /// as dropped are never the same record.
+    pub(super) fn hold(&mut self, before: u64) {
+        self.in_flight = before;
+    }
+
+    /// Whether everything before this sequence is on disk, or gone.
+    pub(super) fn is_written(&self, sequence: u64) -> bool {
+        sequence < self.written
     }
 
     /// The record is on disk, and so is everything before it.
@@ -76,15 +96,23 @@ impl Ring {
         self.written = self.written.max(sequence + 1);
     }
 
-    /// Takes the oldest record out, if the ring holds more than `cap` bytes. The newest record always stays: a ring that
-    /// is smaller than one record must still pass it on.
+    /// Takes the oldest record out that is not being written, if the ring holds more than `cap` bytes. The newest record
+    /// always stays: a ring that is smaller than one record must still pass it on.
     pub(super) fn evict(&mut self, cap: u64) -> Option<Evicted> {
         if self.bytes <= cap || self.slots.len() <= 1 {
             return None;
         }
-        let waiting = self.first_waiting() == 0;
-        let record = self.pop()?;
-        Some(if waiting { Evicted::Waiting(record) } else { Evicted::OnDisk })
+        if self.first_waiting() > 0 {
+            self.pop()?;
+            return Some(Evicted::OnDisk);
+        }
+        let at = self.at(self.in_flight);
+        if at + 1 >= self.slots.len() {
+            return None;
+        }
+        let sequence = self.slots.get(at)?.record.sequence;
+        self.remove(sequence);
+        Some(Evicted::Waiting(sequence))
     }
 
     pub(super) fn remove(&mut self, sequence: u64) {
@@ -107,11 +135,6 @@ impl Ring {
         if self.slots.capacity() > 64 && self.slots.len() < self.slots.capacity() / 4 {
             self.slots.shrink_to(self.slots.len() * 2);
         }
-    }
-
-    /// Sequences of all records that wait for the disk.
-    pub(super) fn all_waiting(&self) -> Vec<u64> {
-        self.slots.range(self.first_waiting()..).map(|slot| slot.record.sequence).collect()
     }
 
     /// How many records have waited for `limit` since they came and were not reported before.

@@ -34,9 +34,6 @@ pub(super) struct Writer {
     active: Option<Active>,
     /// A segment of the process before us that ends cleanly: first sequence and length.
     resume: Option<(u64, u64)>,
-    /// Rolled, not yet synced.
-    rolled: Vec<Box<dyn Handle>>,
-    unsynced: bool,
 }
 
 struct Active {
@@ -46,11 +43,14 @@ struct Active {
     end: u64,
     /// There may be bytes behind `end` that must not stay.
     ragged: bool,
+    /// A sync has failed. The kernel forgets after that which bytes did not reach the disk, so nothing more is entrusted
+    /// to this file.
+    spoilt: bool,
 }
 
 impl Writer {
     pub(super) fn new(size_limit: u64, resume: Option<(u64, u64)>) -> Self {
-        Self { size_limit, active: None, resume, rolled: Vec::new(), unsynced: false }
+        Self { size_limit, active: None, resume }
     }
 
     /// The segment that the next record would go to, if one is open or about to be resumed.
@@ -68,18 +68,18 @@ impl Writer {
     pub(super) fn prepare(&mut self, files: &dyn Files, record: &Record) -> io::Result<Option<u64>> {
         if let Some((first, end)) = self.resume.take() {
             let file = files.open(&file_name(first), Mode::Update)?;
-            self.active = Some(Active { first, file, end, ragged: false });
+            self.active = Some(Active { first, file, end, ragged: false, spoilt: false });
         }
         if let Some(active) = &mut self.active {
             // Where the cut does not work, the bytes stay, a new segment begins, and recovery steps over them.
             let clean = !active.ragged || active.file.set_len(active.end).is_ok();
             active.ragged = !clean;
             let fits = active.end == SEGMENT_HEADER as u64 || active.end + framed(record) <= self.size_limit;
-            if clean && fits {
+            if clean && fits && !active.spoilt {
                 return Ok(None);
             }
         }
-        self.rolled.extend(self.active.take().map(|active| active.file));
+        self.active = None;
         let name = file_name(record.sequence);
         let file = files.open(&name, Mode::Fresh)?;
         if let Err(error) = file.write_all_at(&format::segment_header(), 0) {
@@ -88,44 +88,56 @@ impl Writer {
             return Err(error);
         }
         let end = SEGMENT_HEADER as u64;
-        self.active = Some(Active { first: record.sequence, file, end, ragged: false });
-        self.unsynced = true;
+        self.active = Some(Active { first: record.sequence, file, end, ragged: false, spoilt: false });
         Ok(Some(record.sequence))
     }
 
-    /// Writes the record behind the last one and returns its offset; it counts only after [`Writer::keep`].
-    pub(super) fn write(&mut self, record: &Record) -> io::Result<u32> {
-        let active = self.active.as_mut().ok_or_else(|| io::Error::other("no segment is open"))?;
-        let header = format::record_header(record).ok_or(io::ErrorKind::FileTooLarge)?;
-        let offset = u32::try_from(active.end).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        active.ragged = true;
-        active.file.write_all_at(&header, active.end)?;
-        active.file.write_all_at(&record.payload, active.end + RECORD_HEADER as u64)?;
-        self.unsynced = true;
-        Ok(offset)
+    /// How many of these records go into one segment, in which the first of them is going to be.
+    pub(super) fn fitting(&self, batch: &[Record]) -> usize {
+        let active = self.active.as_ref().filter(|active| !active.spoilt).map(|active| active.end);
+        let current = active.or(self.resume.map(|(_, end)| end));
+        let fits = |end: &u64| batch.first().is_some_and(|first| end + framed(first) <= self.size_limit);
+        let mut end = current.filter(fits).unwrap_or(SEGMENT_HEADER as u64);
+        let ends = batch.iter().take_while(|record| {
+            end += framed(record);
+            end <= self.size_limit
+        });
+        ends.count().max(1)
     }
 
-    /// The record that was just written stays.
-    pub(super) fn keep(&mut self, record: &Record) {
+    /// Writes records behind the last one, as many as the disk lets, and returns the offset of each; they count only after
+    /// [`Writer::keep`].
+    pub(super) fn write(&mut self, batch: &[Record]) -> (Vec<u32>, io::Result<()>) {
+        let mut offsets = Vec::with_capacity(batch.len());
+        let Some(active) = self.active.as_mut() else {
+            return (offsets, Err(io::Error::other("no segment is open")));
+        };
+        let mut end = active.end;
+        for record in batch {
+            active.ragged = true;
+            match write_at(&*active.file, record, end) {
+                Ok(offset) => offsets.push(offset),
+                Err(error) => return (offsets, Err(error)),
+            }
+            end += framed(record);
+        }
+        (offsets, Ok(()))
+    }
+
+    /// Everything before `end` stays.
+    pub(super) fn keep(&mut self, end: u64, all: bool) {
         if let Some(active) = &mut self.active {
-            active.end += framed(record);
-            active.ragged = false;
+            active.end = end;
+            active.ragged = !all;
         }
     }
 
     /// Makes what was written outlive a power loss.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        while let Some(file) = self.rolled.last() {
-            file.sync()?;
-            self.rolled.pop();
-        }
-        if let Some(active) = &self.active
-            && self.unsynced
-        {
-            active.file.sync()?;
-        }
-        self.unsynced = false;
-        Ok(())
+        let Some(active) = &mut self.active else { return Ok(()) };
+        let synced = active.file.sync();
+        active.spoilt |= synced.is_err();
+        synced
     }
 
     /// Cuts off what must not stay, as far as the disk allows.
@@ -136,6 +148,14 @@ impl Writer {
             let _ = active.file.set_len(active.end);
         }
     }
+}
+
+fn write_at(file: &dyn Handle, record: &Record, at: u64) -> io::Result<u32> {
+    let header = format::record_header(record).ok_or(io::ErrorKind::FileTooLarge)?;
+    let offset = u32::try_from(at).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    file.write_all_at(&header, at)?;
+    file.write_all_at(&record.payload, at + RECORD_HEADER as u64)?;
+    Ok(offset)
 }
 
 /// Bytes of a record on disk.

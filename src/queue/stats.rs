@@ -35,7 +35,7 @@ pub struct Stats {
     pub removed_endpoints: Vec<RemovedEndpoint>,
 }
 
-/// Failures of the file system by errno.
+/// Failures of the file system by errno, and writes that were put off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// ENOSPC, EDQUOT.
@@ -44,6 +44,8 @@ pub struct Faults {
     pub io: u64,
     /// EROFS.
     pub read_only: u64,
+    /// Writes that were not tried, because less than `QUEUE_MIN_FREE_DISK` would have been left.
+    pub below_floor: u64,
     /// Everything else.
     pub other: u64,
 }

@@ -11,6 +11,7 @@ use super::book::{Confirmed, Find};
 use super::cursor::CursorFile;
 use super::desk::{Phase, ReadRequest, Shared, Task};
 use super::files::{Files, Handle, Mode};
+use super::floor::{Floor, Short};
 use super::format::{self, RECORD_HEADER, SEGMENT_HEADER};
 use super::health::{Fault, Work};
 use super::index::Entry;
@@ -24,6 +25,7 @@ pub(super) struct Own {
     pub(super) writer: Writer,
     pub(super) cursors: Vec<CursorFile>,
     pub(super) journals: Vec<JournalFile>,
+    pub(super) floor: Floor,
 }
 
 pub(super) struct Worker {
@@ -35,6 +37,7 @@ pub(super) struct Worker {
     journals: Vec<JournalFile>,
     /// Of `QUEUE_MAX_DISK_BYTES`: a record above it never fits.
     max_disk_bytes: u64,
+    floor: Floor,
     /// The segment that was read last.
     reading: Option<(u64, Box<dyn Handle>)>,
     /// The record that answered EIO, and since when.
@@ -64,7 +67,7 @@ impl Drop for Farewell {
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, files: Box<dyn Files>, own: Own, max_disk_bytes: u64) -> Self {
-        let Own { writer, cursors, journals } = own;
+        let Own { writer, cursors, journals, floor } = own;
         Self {
             shared,
             files,
@@ -72,6 +75,7 @@ impl Worker {
             cursors,
             journals,
             max_disk_bytes,
+            floor,
             reading: None,
             unreadable: None,
             directory_changed: false,
@@ -88,7 +92,7 @@ impl Worker {
                     worker.write_journal(journal, &name, number, &step);
                 }
                 Task::Cursors(dirty) => worker.write_cursors(&dirty),
-                Task::Write(record) => worker.write(&record),
+                Task::Write(batch) => worker.write(batch),
                 Task::Read(request) => worker.read(request),
                 Task::Remove(segments) => worker.remove(&segments),
                 Task::Sync => worker.sync(),
@@ -102,12 +106,48 @@ impl Worker {
         }
     }
 
-    fn write(&mut self, record: &Record) {
-        let framed = segment::framed(record);
-        let needed = framed + SEGMENT_HEADER as u64;
+    fn write(&mut self, mut batch: Vec<Record>) {
+        batch.truncate(self.writer.fitting(&batch));
+        self.write_batch(&batch);
+        self.shared.with(|desk| desk.book.release_batch());
+    }
+
+    /// Writes, syncs, and only then tells the book: what is confirmed survives a power loss.
+    fn write_batch(&mut self, batch: &[Record]) {
+        let Some(first) = batch.first() else { return };
+        let needed = SEGMENT_HEADER as u64 + batch.iter().map(segment::framed).sum::<u64>();
         if needed > self.max_disk_bytes {
-            return self.shared.with(|desk| desk.book.too_large(record.sequence, framed));
+            return self.shared.with(|desk| desk.book.too_large(first.sequence, segment::framed(first)));
         }
+        if let Err(short) = self.admit(needed) {
+            return self.held_back(short);
+        }
+        self.make_room(needed);
+        let (offsets, written) = match self.prepare(first) {
+            Ok(()) => self.writer.write(batch),
+            Err(error) => return self.failed(Work::Record, &error),
+        };
+        let synced = if offsets.is_empty() { Ok(()) } else { self.sync_records() };
+        if let Err(error) = synced {
+            return self.failed(Work::Record, &error);
+        }
+        self.confirm(batch, &offsets, written.is_ok());
+        if let Err(error) = written {
+            self.failed(Work::Record, &error);
+        }
+    }
+
+    /// Whether enough stays free. A close is the last chance of what is in memory, and that is not much.
+    fn admit(&mut self, needed: u64) -> Result<(), Short> {
+        let closing = self.shared.lock().phase != Phase::Running;
+        match self.files.space() {
+            Ok(space) if !closing => self.floor.admit(space, needed),
+            // If it cannot tell, the write will.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn make_room(&mut self, needed: u64) {
         let current = self.writer.current();
         let (dropped, doomed) = self.shared.with(|desk| {
             let book = &mut desk.book;
@@ -123,26 +163,34 @@ impl Worker {
         if !doomed.is_empty() {
             self.remove(&doomed);
         }
-        match self.put(record) {
-            Ok(offset) => {
-                let now = Instant::now();
-                let confirmed = self.shared.with(|desk| desk.book.confirm(record.sequence, offset, now));
-                match confirmed {
-                    Confirmed::Kept => self.writer.keep(record),
-                    Confirmed::Gone => {}
-                }
-                self.schedule_sync();
-            }
-            Err(error) => self.failed(Work::Record, &error),
-        }
     }
 
-    fn put(&mut self, record: &Record) -> io::Result<u32> {
+    fn prepare(&mut self, record: &Record) -> io::Result<()> {
         if let Some(first) = self.writer.prepare(&*self.files, record)? {
             self.directory_changed = true;
             self.shared.with(|desk| desk.book.segment_made(first));
         }
-        self.writer.write(record)
+        Ok(())
+    }
+
+    /// `all`: none of the batch failed, so the disk works.
+    fn confirm(&mut self, batch: &[Record], offsets: &[u32], all: bool) {
+        let now = Instant::now();
+        let confirmed: Vec<Confirmed> = self.shared.with(|desk| {
+            let book = &mut desk.book;
+            if all {
+                let notice = book.health.worked(Work::Record, now);
+                book.note(notice);
+            }
+            let written = batch.iter().zip(offsets);
+            written.map(|(record, offset)| book.confirm(record.sequence, *offset)).collect()
+        });
+        // What everybody has taken meanwhile need not stay, unless something stands behind it.
+        let Some(last) = confirmed.iter().rposition(|confirmed| *confirmed == Confirmed::Kept) else {
+            return;
+        };
+        let end = u64::from(offsets[last]) + segment::framed(&batch[last]);
+        self.writer.keep(end, last + 1 == batch.len());
     }
 
     fn write_journal(&mut self, journal: usize, name: &str, number: u64, step: &Step) {
@@ -172,10 +220,14 @@ impl Worker {
 
     fn write_cursors(&mut self, dirty: &[(usize, Position)]) {
         let mut failure = None;
+        let mut new = false;
         for (endpoint, position) in dirty {
             let Some(cursor) = self.cursors.get_mut(*endpoint) else { continue };
             match cursor.write(&*self.files, *position) {
-                Ok(()) => self.shared.with(|desk| desk.book.persisted(*endpoint, *position)),
+                Ok(created) => {
+                    new |= created;
+                    self.shared.with(|desk| desk.book.persisted(*endpoint, *position));
+                }
                 Err(error) => failure = Some(error),
             }
         }
@@ -183,6 +235,11 @@ impl Worker {
         match failure {
             Some(error) => self.failed(Work::Cursor, &error),
             None => self.worked(Work::Cursor),
+        }
+        if new {
+            // Without its file one of several endpoints would start at the newest record.
+            self.directory_changed = true;
+            self.sync();
         }
     }
 
@@ -223,16 +280,30 @@ impl Worker {
         }
     }
 
-    /// Records before cursors: a cursor that survives a power loss must not stand behind records that do not. Changes of journals before
-    /// records, as they are written.
+    /// Records have been synced before they counted. Changes of journals before cursors: one that survives a power loss must not say that
+    /// records were taken whose changes are lost.
     fn sync_all(&mut self) -> io::Result<()> {
-        for journal in &mut self.journals {
-            journal.sync()?;
-        }
-        self.writer.sync()?;
+        self.sync_journals()?;
         for cursor in &mut self.cursors {
             cursor.sync()?;
         }
+        self.sync_directory()
+    }
+
+    /// What records have changed becomes durable before they do.
+    fn sync_records(&mut self) -> io::Result<()> {
+        if let Err(error) = self.sync_journals() {
+            self.failed(Work::Journal, &error);
+        }
+        self.writer.sync()?;
+        self.sync_directory()
+    }
+
+    fn sync_journals(&mut self) -> io::Result<()> {
+        self.journals.iter_mut().try_for_each(JournalFile::sync)
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
         if self.directory_changed {
             self.files.sync()?;
             self.directory_changed = false;
@@ -310,6 +381,14 @@ impl Worker {
         let now = Instant::now();
         self.shared.with(|desk| {
             let notice = desk.book.health.worked(work, now);
+            desk.book.note(notice);
+        });
+    }
+
+    fn held_back(&self, short: Short) {
+        let (now, retry) = (Instant::now(), self.shared.timing.retry);
+        self.shared.with(|desk| {
+            let notice = desk.book.health.held_back(short, now, retry);
             desk.book.note(notice);
         });
     }

@@ -56,7 +56,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let storage = Storage::Memory;
-        let config = QueueConfig { storage, max_disk_bytes: 1 << 20, max_memory_bytes: 16 << 20 };
+        let config =
+            QueueConfig { storage, max_disk_bytes: 1 << 20, min_free_disk: None, max_memory_bytes: 16 << 20 };
         let queue = Queue::open(&config, &["default".to_owned()]).unwrap();
         let (control, commands) = collector::control();
         Self {

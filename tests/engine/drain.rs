@@ -22,8 +22,12 @@ const SERIES: u32 = 600;
 
 /// What a process before this one would have left in the queue.
 async fn leave_an_hour(dir: PathBuf) {
-    let config =
-        Config { storage: Storage::Disk(dir), max_disk_bytes: 256 << 20, max_memory_bytes: 16 << 20 };
+    let config = Config {
+        storage: Storage::Disk(dir),
+        max_disk_bytes: 256 << 20,
+        min_free_disk: None,
+        max_memory_bytes: 16 << 20,
+    };
     let queue = Queue::open(&config, &["default".to_owned()]).expect("a fresh directory");
     let mut symbols = ["", "__name__", "drained", "series"].map(str::to_owned).to_vec();
     symbols.extend((0..SERIES).map(|series| format!("number-{series}")));

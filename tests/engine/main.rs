@@ -27,6 +27,8 @@ mod blocked;
 /// Real file systems that are full or read-only under the queue.
 mod disk;
 
+/// ext4 on loop devices that fill up, freeze, turn read-only and lose bytes under the queue.
+mod loop_disk;
 /// A sample that a real Prometheus refuses, and the others of its request.
 mod poison;
 

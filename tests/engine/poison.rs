@@ -63,7 +63,8 @@ impl Pushing {
 
 fn queue() -> Queue {
     let storage = Storage::Memory;
-    let config = QueueConfig { storage, max_disk_bytes: 64 << 20, max_memory_bytes: 64 << 20 };
+    let config =
+        QueueConfig { storage, max_disk_bytes: 64 << 20, min_free_disk: None, max_memory_bytes: 64 << 20 };
     Queue::open(&config, &["real".to_owned()]).expect("a queue in memory opens")
 }
 

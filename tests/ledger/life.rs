@@ -108,7 +108,7 @@ impl Life {
     pub(super) async fn begin(dir: &Path, number: u64, knobs: Knobs) -> Self {
         let storage = if knobs.in_memory { Storage::Memory } else { Storage::Disk(dir.join("queue")) };
         let (max_disk_bytes, max_memory_bytes) = (knobs.max_disk_bytes, knobs.max_memory_bytes);
-        let config = QueueConfig { storage, max_disk_bytes, max_memory_bytes };
+        let config = QueueConfig { storage, max_disk_bytes, min_free_disk: None, max_memory_bytes };
         let queue = Queue::open(&config, &NAMES.map(str::to_owned)).unwrap();
 
         let mut servers = JoinSet::new();

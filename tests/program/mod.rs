@@ -1,6 +1,7 @@
 //! The real binary, as a person or dockerd starts it: its faces, its exit codes, what it survives.
 
 mod endpoints;
+mod kills;
 mod outages;
 mod queue_dir;
 mod relabelling;

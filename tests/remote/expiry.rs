@@ -57,7 +57,8 @@ async fn what_the_byte_cap_takes_while_it_is_retried_is_not_sent() {
     let server = serve(NOTHING).await;
     server.otherwise(status(503));
     let storage = Storage::Memory;
-    let small = QueueConfig { storage, max_disk_bytes: 64 << 20, max_memory_bytes: 8 << 10 };
+    let small =
+        QueueConfig { storage, max_disk_bytes: 64 << 20, min_free_disk: None, max_memory_bytes: 8 << 10 };
     let queue = Queue::open(&small, &["test".to_owned()]).unwrap();
     append(&queue, &[1000]);
     let running = start(config(&server.url("/")), &queue);

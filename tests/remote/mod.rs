@@ -63,8 +63,12 @@ fn config(url: &str) -> Config {
 }
 
 fn queue() -> Queue {
-    let config =
-        QueueConfig { storage: Storage::Memory, max_disk_bytes: 64 << 20, max_memory_bytes: 16 << 20 };
+    let config = QueueConfig {
+        storage: Storage::Memory,
+        max_disk_bytes: 64 << 20,
+        min_free_disk: None,
+        max_memory_bytes: 16 << 20,
+    };
     Queue::open(&config, &["test".to_owned()]).unwrap()
 }
 

@@ -79,7 +79,8 @@ async fn a_cancelled_idle_sender_ends_at_once() {
 async fn what_an_outage_left_on_disk_is_delivered_after_a_restart_in_order_and_once() {
     let dir = tempfile::tempdir().unwrap();
     let storage = Storage::Disk(dir.path().join("queue"));
-    let on_disk = QueueConfig { storage, max_disk_bytes: 64 << 20, max_memory_bytes: 1 << 20 };
+    let on_disk =
+        QueueConfig { storage, max_disk_bytes: 64 << 20, min_free_disk: None, max_memory_bytes: 1 << 20 };
     let open = || Queue::open(&on_disk, &["test".to_owned()]).unwrap();
     let server = serve(NOTHING).await;
 

@@ -85,6 +85,38 @@ impl World {
         self.receiver.read(|state| state.count(&[("__name__", "up"), ("job", "docker")]))
     }
 
+    /// Of these scrapes, given by the times when the engine was asked, those that have not arrived.
+    pub(crate) fn missing(&self, scrapes: &[i64]) -> Vec<i64> {
+        let ups: Vec<i64> = self.receiver.read(|state| {
+            let ups = state.store.select(&[("__name__", "up"), ("job", "docker")]);
+            ups.flat_map(|(_, samples)| samples.iter().map(|sample| sample.timestamp)).collect()
+        });
+        // Stamped when the scrape began, or with its tick, and that is a second from the next one.
+        let arrived = |at: &i64| ups.iter().any(|up| (at - 500..=at + 5).contains(up));
+        scrapes.iter().copied().filter(|at| !arrived(at)).collect()
+    }
+
+    /// Waits until all of these scrapes have arrived.
+    pub(crate) async fn until_arrived(&self, scrapes: &[i64]) {
+        let start = Instant::now();
+        while !self.missing(scrapes).is_empty() {
+            let missing = self.missing(scrapes);
+            assert!(
+                start.elapsed() < DEADLINE,
+                "{} of {} are missing: {missing:?}",
+                missing.len(),
+                scrapes.len()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// When the engine was asked, from the scrape with this number (the first is 0) on, up to a moment.
+    pub(crate) fn scraped(&self, from: usize, until: i64) -> Vec<i64> {
+        let served = self.engine.served();
+        served.iter().skip(from).map(|served| served.at).filter(|at| *at <= until).collect()
+    }
+
     pub(crate) async fn until_ups(&self, count: usize) {
         let enough = |state: &docker_remote_write::receiver::State| {
             state.count(&[("__name__", "up"), ("job", "docker")]) >= count

@@ -48,7 +48,8 @@ struct Process {
 impl Process {
     fn start(dir: &std::path::Path) -> Self {
         let storage = Storage::Disk(dir.to_owned());
-        let config = Config { storage, max_disk_bytes: 64 << 20, max_memory_bytes: 1 << 20 };
+        let config =
+            Config { storage, max_disk_bytes: 64 << 20, min_free_disk: None, max_memory_bytes: 1 << 20 };
         let queue = Queue::open(&config, &["a".to_owned()]).unwrap();
         let rules = Rules {
             target_labels: Labels::from_iter([("job", "docker")]),

@@ -45,6 +45,14 @@ pub(super) const HOST: &[Setting] = &[
     ),
     setting(
         Group::Queue,
+        "QUEUE_MIN_FREE_DISK",
+        size_or_off(MIB, TIB),
+        Default::Told("512MiB, or a tenth of the file system where that is less"),
+        "1GiB",
+        "With less free than this, new samples stay in memory until there is room again; 0 is no floor.",
+    ),
+    setting(
+        Group::Queue,
         "QUEUE_MAX_MEMORY_BYTES",
         size(MIB, 64 << 30),
         Default::Value("16MiB"),

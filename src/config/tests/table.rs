@@ -60,6 +60,7 @@ fn the_defaults_are_those_of_the_table() {
     let config = config(&[]);
     assert_eq!(config.queue.storage, Storage::Disk(PathBuf::from("/data")));
     assert_eq!((config.queue.max_disk_bytes, config.queue.max_memory_bytes), (256 << 20, 16 << 20));
+    assert_eq!(config.queue.min_free_disk, None);
     assert_eq!(config.log, LogConfig { level: Level::Info, format: Format::Logfmt });
     assert_eq!(config.shutdown_drain_timeout, Duration::from_secs(5));
     assert!(config.stale_markers_on_stop && config.self_metrics);
@@ -112,6 +113,7 @@ fn every_setting_reaches_its_room() {
         ("REMOTE_WRITE_TLS_MIN_VERSION", "TLS13"),
         ("QUEUE_DIR", "/q"),
         ("QUEUE_MAX_DISK_BYTES", "1MiB"),
+        ("QUEUE_MIN_FREE_DISK", "0"),
         ("QUEUE_MAX_MEMORY_BYTES", "2000000"),
         ("SCRAPE_URL", "http://127.0.0.1:9323"),
         ("SCRAPE_INTERVAL", "5s"),
@@ -134,6 +136,7 @@ fn every_setting_reaches_its_room() {
     ]);
     assert_eq!(config.queue.storage, Storage::Disk(PathBuf::from("/q")));
     assert_eq!((config.queue.max_disk_bytes, config.queue.max_memory_bytes), (1 << 20, 2_000_000));
+    assert_eq!(config.queue.min_free_disk, Some(0));
     assert_eq!(config.log, LogConfig { level: Level::Debug, format: Format::Json });
     assert_eq!(config.shutdown_drain_timeout, Duration::ZERO);
     assert!(!config.stale_markers_on_stop && !config.self_metrics);

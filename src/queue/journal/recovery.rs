@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use tracing::{info, warn};
 
-use super::super::book::Opening;
 use super::super::files::{Files, Mode};
+use super::super::opening::Opening;
 use super::super::recovery::read_whole;
 use super::file::{JournalFile, is_unfinished, journal_of};
 use super::format::{self, Scan};

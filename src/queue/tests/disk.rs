@@ -60,10 +60,11 @@ async fn a_frozen_disk_and_a_full_ring_drop_the_oldest_and_count_them() {
     queue.append(meta(10), payload(1, 100));
     written(&queue);
     home.sabotage.freeze();
-    for seed in 2..=30 {
+    queue.append(meta(10), payload(2, 100));
+    eventually("the thread hangs", || home.sabotage.hanging());
+    for seed in 3..=30 {
         queue.append(meta(10), payload(seed, 100));
     }
-    eventually("the thread hangs", || home.sabotage.hanging());
     assert_eq!(queue.ledger(0).overflowed, 190);
     assert_eq!(queue.cursor(0), at(1, 0), "the first record is on disk and still to be taken");
     queue.settle(1, at(25, 0), Fate::Delivered);
@@ -71,10 +72,10 @@ async fn a_frozen_disk_and_a_full_ring_drop_the_oldest_and_count_them() {
     home.sabotage.thaw();
     written(&queue);
     let kept: Vec<u64> = read_all(&queue).await.iter().map(|record| record.sequence).collect();
-    assert_eq!(kept, std::iter::once(1).chain(21..=30).collect::<Vec<u64>>());
+    assert_eq!(kept, [1, 2].into_iter().chain(22..=30).collect::<Vec<u64>>());
     assert_closes(&queue, 0);
     assert_closes(&queue, 1);
-    // A record that was being written when it was dropped must not come back.
+    // The record that was being written was not dropped meanwhile, and none that was comes back.
     queue.close().await;
     assert_eq!(home.open(&["a", "b"]).ledger(0).recovered, queue.ledger(0).pending);
 }
@@ -237,6 +238,64 @@ async fn a_segment_that_somebody_deleted_costs_its_records_and_nothing_else() {
     assert_eq!(queue.read(1).await.unwrap().unwrap().sequence, 3);
     assert_eq!(queue.stats().damage.damaged_records, 2);
     assert_closes(&queue, 0);
+}
+
+/// After a failed sync the kernel takes the bytes for clean, and the next sync succeeds without them.
+#[tokio::test]
+async fn a_record_whose_sync_fails_is_written_again_into_another_segment() {
+    let home = Home::new();
+    let queue = home.open(&["a"]);
+    queue.append(meta(10), payload(1, 100));
+    written(&queue);
+    home.sabotage.fail_syncs(Errno::IO);
+    queue.append(meta(10), payload(2, 100));
+    eventually("the sync fails", || queue.stats().faults.io >= 1);
+    assert!(!queue.stats().disk_ok);
+    assert_eq!(queue.stats().waiting_records, 1);
+    home.sabotage.heal();
+    queue.append(meta(10), payload(3, 100));
+    written(&queue);
+    assert!(queue.stats().disk_ok);
+    assert_eq!(home.files("segment-").len(), 2);
+    drop(queue);
+    let queue = home.open(&["a"]);
+    let records = read_all(&queue).await;
+    assert_eq!(records.iter().map(|record| record.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(queue.ledger(0).recovered, 30);
+    assert_eq!(queue.stats().damage, Damage::default());
+}
+
+/// A batch on a disk with room for a part of it.
+#[tokio::test]
+async fn of_a_batch_what_fits_is_on_disk_and_the_rest_waits() {
+    let home = Home::new();
+    let queue = home.open(&["a"]);
+    queue.append(meta(10), payload(1, 100));
+    written(&queue);
+    home.sabotage.freeze();
+    queue.append(meta(10), payload(2, 100));
+    eventually("the thread hangs", || home.sabotage.hanging());
+    for seed in 3..=12 {
+        queue.append(meta(10), payload(seed, 100));
+    }
+    // The hanging record and three of the batch behind it: each is a header and a payload.
+    home.sabotage.fill_after("segment-", Errno::NOSPC, 7);
+    home.sabotage.thaw();
+    eventually("the disk is full", || queue.stats().faults.no_space >= 1);
+    eventually("the rest waits", || queue.stats().waiting_records == 8);
+    assert!(!queue.stats().disk_ok);
+    home.sabotage.heal();
+    queue.append(meta(10), payload(13, 100));
+    written(&queue);
+    drop(queue);
+    let queue = home.open(&["a"]);
+    assert_eq!(queue.stats().damage, Damage::default());
+    let records = read_all(&queue).await;
+    assert_eq!(
+        records.iter().map(|record| record.sequence).collect::<Vec<_>>(),
+        (1..=13).collect::<Vec<_>>()
+    );
+    assert!(records.iter().all(|record| record.payload == payload(record.sequence, 100)));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ fn open_at(path: &Path) -> Result<Queue, OpenError> {
     let config = Config {
         storage: Storage::Disk(path.to_owned()),
         max_disk_bytes: 1 << 20,
+        min_free_disk: None,
         max_memory_bytes: 1 << 20,
     };
     Queue::open(&config, &names(&["a"]))
@@ -177,4 +178,53 @@ fn an_unknown_endpoint_has_nothing() {
     queue.append(meta(1), payload(1, 10));
     assert_eq!(queue.settle(7, at(2, 0), Fate::Delivered), 0);
     assert_eq!((queue.ledger(7), queue.cursor(7)), (Ledger::default(), Position::default()));
+}
+
+#[tokio::test]
+async fn what_every_endpoint_takes_in_time_is_never_written() {
+    let mut home = Home::new();
+    home.timing.linger = Duration::from_secs(3600);
+    let queue = home.open(&["a", "b"]);
+    for seed in 1..=20 {
+        let sequence = queue.append(meta(10), payload(seed, 100));
+        queue.settle(0, at(sequence + 1, 0), Fate::Delivered);
+        queue.settle(1, at(sequence + 1, 0), Fate::Delivered);
+    }
+    eventually("the cursors are written", || !queue.shared().lock().book.has_dirty_cursor());
+    assert_eq!(home.files("segment-").len(), 0);
+}
+
+#[tokio::test]
+async fn a_record_is_written_when_it_was_not_taken_in_time_and_everything_behind_it_at_once() {
+    let mut home = Home::new();
+    home.timing.linger = Duration::from_millis(20);
+    let queue = home.open(&["a", "dead"]);
+    queue.append(meta(10), payload(1, 100));
+    eventually("it is on disk", || queue.stats().waiting_records == 0);
+    queue.settle(0, at(2, 0), Fate::Delivered);
+    let desk = queue.shared().lock();
+    let (now, hour) = (Instant::now(), Duration::from_secs(3600));
+    assert_eq!(desk.book.write_due(hour), None);
+    drop(desk);
+    home.sabotage.freeze();
+    queue.append(meta(10), payload(2, 100));
+    let due = queue.shared().lock().book.write_due(hour);
+    assert!(due.is_some_and(|due| due < now + hour), "one endpoint is behind");
+    home.sabotage.thaw();
+    written(&queue);
+}
+
+#[tokio::test]
+async fn a_ring_that_fills_up_does_not_wait_for_the_endpoints() {
+    let mut home = Home::new();
+    home.timing.linger = Duration::from_secs(3600);
+    home.max_memory_bytes = 10 * 228;
+    let queue = home.open(&["a"]);
+    for seed in 1..=5 {
+        queue.append(meta(10), payload(seed, 100));
+    }
+    assert_eq!(queue.stats().waiting_records, 5);
+    queue.append(meta(10), payload(6, 100));
+    eventually("more than half of the ring waits", || queue.stats().waiting_records == 0);
+    assert_eq!(queue.ledger(0).overflowed, 0);
 }

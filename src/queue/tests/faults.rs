@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use rustix::io::Errno;
 
 use super::super::files::{Directory, Files, Handle, Mode};
+use super::super::floor::Space;
 
 /// Shared by the test and by every file.
 #[derive(Clone, Default)]
@@ -18,11 +19,15 @@ struct Plan {
     hanging: usize,
     /// Operations on files of this prefix answer so; of a write, that many bytes are done all the same.
     write: Option<(&'static str, Errno, usize)>,
+    /// So many writes are still good.
+    good_writes: usize,
     read: Option<(&'static str, Errno)>,
     set_len: Option<Errno>,
     remove: Option<Errno>,
     sync: Option<Errno>,
     syncs: usize,
+    /// Bytes that the file system says are free.
+    available: Option<u64>,
 }
 
 impl Sabotage {
@@ -43,6 +48,13 @@ impl Sabotage {
         self.0.0.lock().unwrap().write = Some((prefix, errno, after));
     }
 
+    /// After so many more writes (of a header, or of a payload) to such files.
+    pub(super) fn fill_after(&self, prefix: &'static str, errno: Errno, writes: usize) {
+        let mut plan = self.0.0.lock().unwrap();
+        plan.write = Some((prefix, errno, 0));
+        plan.good_writes = writes;
+    }
+
     pub(super) fn fail_reads(&self, prefix: &'static str, errno: Errno) {
         self.0.0.lock().unwrap().read = Some((prefix, errno));
     }
@@ -57,6 +69,10 @@ impl Sabotage {
 
     pub(super) fn fail_syncs(&self, errno: Errno) {
         self.0.0.lock().unwrap().sync = Some(errno);
+    }
+
+    pub(super) fn leave_free(&self, bytes: u64) {
+        self.0.0.lock().unwrap().available = Some(bytes);
     }
 
     pub(super) fn syncs(&self) -> usize {
@@ -126,6 +142,11 @@ impl Files for FaultyFiles {
         self.inner.sync()
     }
 
+    fn space(&self) -> io::Result<Space> {
+        let available = self.faults.pass(|plan| plan.available);
+        Ok(Space { available: available.unwrap_or(1 << 40), total: 1 << 40 })
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.inner.path(name)
     }
@@ -143,7 +164,12 @@ impl Handle for FaultyHandle {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let fault = self.faults.pass(|plan| plan.write.filter(|(prefix, ..)| self.name.starts_with(prefix)));
+        let fault = self.faults.pass(|plan| {
+            let fault = plan.write.filter(|(prefix, ..)| self.name.starts_with(prefix))?;
+            let good = plan.good_writes > 0;
+            plan.good_writes = plan.good_writes.saturating_sub(1);
+            (!good).then_some(fault)
+        });
         match fault {
             None => self.inner.write_all_at(bytes, offset),
             Some((_, errno, after)) => {

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::super::account::Account;
-use super::super::book::{Book, Confirmed, Find, Opening};
+use super::super::book::{Book, Confirmed, Find};
+use super::super::opening::Opening;
 use super::super::segment;
 use super::*;
 
@@ -131,7 +132,12 @@ struct Pair {
 impl Pair {
     fn new(max_disk_bytes: u64, max_memory_bytes: u64) -> Self {
         let accounts = ["a", "b"].map(|name| Account::new(name, at(1, 0), None)).to_vec();
-        let config = Config { storage: Storage::Disk(PathBuf::new()), max_disk_bytes, max_memory_bytes };
+        let config = Config {
+            storage: Storage::Disk(PathBuf::new()),
+            max_disk_bytes,
+            min_free_disk: None,
+            max_memory_bytes,
+        };
         let book = Book::open(&config, Opening { accounts, next: 1, ..Opening::default() });
         let model = Model { samples: vec![Vec::new(); 2] };
         Self { book, model, active: None, max_disk_bytes, max_memory_bytes }
@@ -177,8 +183,15 @@ impl Pair {
     }
 
     fn write(&mut self, during: Option<&Op>) {
-        let Some(record) = self.book.next_waiting().cloned() else { return };
-        let framed = segment::framed(&record);
+        let Some(record) = self.book.take_batch().first().cloned() else { return };
+        self.write_first(&record, during);
+        self.book.release_batch();
+        self.model.drop_missing(&self.book, State::Overflowed);
+    }
+
+    /// The batch behind it fails.
+    fn write_first(&mut self, record: &Record, during: Option<&Op>) {
+        let framed = segment::framed(record);
         if framed + 16 > self.max_disk_bytes {
             return self.book.too_large(record.sequence, framed);
         }
@@ -195,7 +208,7 @@ impl Pair {
             self.apply(op);
         }
         let (_, end) = self.active.as_mut().unwrap();
-        if self.book.confirm(record.sequence, *end as u32, Instant::now()) == Confirmed::Kept {
+        if self.book.confirm(record.sequence, *end as u32) == Confirmed::Kept {
             *end += framed;
         }
     }
@@ -206,7 +219,8 @@ impl Pair {
         }
         let stats = self.book.stats();
         assert!(stats.disk_bytes <= self.max_disk_bytes);
-        assert!(stats.memory_bytes <= self.max_memory_bytes.max(400 + 128));
+        // What is being written stays in memory, whatever comes.
+        assert!(stats.memory_bytes <= self.max_memory_bytes.max(400 + 128) * 5 / 4 + 400 + 128);
     }
 }
 

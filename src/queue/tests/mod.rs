@@ -1,13 +1,17 @@
 //! The room's tests: `recovery` damages files, `cursors` damages and renames cursors, `ledger` checks the counts against a
-//! model, `notices` counts the log lines, `retention` reaches the caps, `journal` keeps sets beside the records, `disk` fails and freezes the file system, `door` opens and closes.
+//! model, `notices` counts the log lines, `retention` reaches the caps, `journal` keeps sets beside the records, `disk` fails and freezes the
+//! file system, `floor` fills it, `power_loss` forgets what was not synced, `door` opens and closes.
 
 mod cursors;
 mod disk;
 mod door;
 mod faults;
+mod floor;
 mod journal;
 mod ledger;
 mod notices;
+mod power;
+mod power_loss;
 mod recovery;
 mod retention;
 
@@ -43,7 +47,13 @@ impl Home {
             sabotage: Sabotage::default(),
             max_disk_bytes: 64 << 20,
             max_memory_bytes: 16 << 20,
-            timing: Timing { stall: never, retry: never, sync: never, unreadable: never },
+            timing: Timing {
+                stall: never,
+                retry: never,
+                sync: never,
+                unreadable: never,
+                linger: Duration::ZERO,
+            },
         }
     }
 
@@ -55,6 +65,7 @@ impl Home {
         Config {
             storage: Storage::Disk(self.path().to_owned()),
             max_disk_bytes: self.max_disk_bytes,
+            min_free_disk: None,
             max_memory_bytes: self.max_memory_bytes,
         }
     }
@@ -80,7 +91,8 @@ fn names(endpoints: &[&str]) -> Vec<String> {
 }
 
 fn in_memory(max_memory_bytes: u64, endpoints: &[&str]) -> Queue {
-    let config = Config { storage: Storage::Memory, max_disk_bytes: 0, max_memory_bytes };
+    let config =
+        Config { storage: Storage::Memory, max_disk_bytes: 0, min_free_disk: None, max_memory_bytes };
     Queue::open(&config, &names(endpoints)).unwrap()
 }
 
@@ -117,7 +129,9 @@ fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 fn written(queue: &Queue) {
     eventually("everything is on disk", || {
         let desk = queue.shared().lock();
-        desk.book.next_waiting().is_none() && !desk.book.has_dirty_cursor() && !desk.book.shelf.has_doomed()
+        desk.book.write_due(Duration::ZERO).is_none()
+            && !desk.book.has_dirty_cursor()
+            && !desk.book.shelf.has_doomed()
     });
 }
 

@@ -5,14 +5,15 @@ use std::io;
 use rustix::io::Errno;
 
 use super::super::account::Account;
-use super::super::book::{Book, Opening};
+use super::super::book::Book;
 use super::super::health::{Health, Work};
 use super::super::notice::Notice;
+use super::super::opening::Opening;
 use super::*;
 
 fn book(storage: Storage, max_memory_bytes: u64) -> Book {
     let accounts = ["a", "b"].map(|name| Account::new(name, at(1, 0), None)).to_vec();
-    let config = Config { storage, max_disk_bytes: 1 << 20, max_memory_bytes };
+    let config = Config { storage, max_disk_bytes: 1 << 20, min_free_disk: None, max_memory_bytes };
     Book::open(&config, Opening { accounts, next: 1, ..Opening::default() })
 }
 
@@ -48,7 +49,9 @@ fn stalls_are_one_line_until_a_record_is_on_disk() {
     }
     assert_eq!(book.stats().stalled_appends, 3);
     book.segment_made(1);
-    book.confirm(1, 16, start + 2 * limit);
+    book.confirm(1, 16);
+    let notice = book.health.worked(Work::Record, start + 2 * limit);
+    book.note(notice);
     let lines = book.take_notices();
     assert!(matches!(lines[0], Notice::Stalled { waiting: 3, .. }), "{lines:?}");
     assert!(
