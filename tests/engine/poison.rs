@@ -42,6 +42,8 @@ impl Pushing {
             hold_on_auth_error: true,
             sample_age_limit: None,
             reload_interval: None,
+            rate_limit: None,
+            max_connection_age: None,
         };
         let cancel = CancellationToken::new();
         let sender = spawn(config, 0, queue.clone(), cancel.clone());
