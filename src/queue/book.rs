@@ -55,6 +55,8 @@ pub(super) struct Book {
     max_memory_bytes: u64,
     /// Bytes of other files, which count against the cap too.
     beside: u64,
+    /// Records up to this one bring changes of journals: they are written at once.
+    pub(super) urgent: u64,
     closed: bool,
     pub(super) health: Health,
     notices: Vec<Notice>,
@@ -85,6 +87,7 @@ impl Book {
             max_disk_bytes: config.max_disk_bytes,
             max_memory_bytes: config.max_memory_bytes,
             beside: opening.journal_bytes,
+            urgent: 0,
             closed: false,
             health: Health::default(),
             notices: Vec::new(),
@@ -229,10 +232,11 @@ impl Book {
     /// When the oldest record that waits is to be written: at once if a record before it is on disk, that is while an
     /// endpoint is behind; else `linger` after its append, so that endpoints that answer take it before.
     pub(super) fn write_due(&self, linger: Duration) -> Option<Instant> {
-        let (_, since) = self.ring.all_waiting().next()?;
+        let (oldest, since) = self.ring.all_waiting().next()?;
         let behind = self.index.first_from(0).is_some_and(|entry| self.ring.is_written(entry.sequence));
         let pressed = self.ring.waiting_bytes() > self.max_memory_bytes / 2;
-        Some(if behind || pressed { since } else { since + linger })
+        let urgent = oldest.sequence <= self.urgent;
+        Some(if behind || pressed || urgent { since } else { since + linger })
     }
 
     /// The oldest records that wait, at least one and together no more than a segment takes, and holds them in the ring

@@ -195,7 +195,12 @@ impl Desk {
     }
 
     fn journal_task(&self) -> Option<Task> {
-        let (journal, number, step) = self.journals.next(self.book.write_due(Duration::ZERO).is_some())?;
+        let (journal, number, step) = {
+            // Records that the disk does not take must not keep a whole set from it.
+            let records_wait =
+                self.book.write_due(Duration::ZERO).is_some() && self.book.health.records_reach_disk();
+            self.journals.next(records_wait)?
+        };
         let name = self.journals.get(journal)?.name().to_owned();
         Some(Task::Journal { journal, name, number, step })
     }

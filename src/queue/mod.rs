@@ -67,7 +67,7 @@
 //!   then: a kill leaves set and queue as of one moment. One window stays: an endpoint has taken the record before the thread has written
 //!   either, and the process is killed in that moment (about 0.1 ms after an append). A file of more than twice its set is written anew, by
 //!   rename; its bytes count against the cap, of which a journal has at most a quarter and its set an eighth. While it cannot be written its
-//!   changes wait, within the ring's bound; past that the whole set is asked for.
+//!   changes wait, within the ring's bound or that of a whole set; past that the whole set is asked for.
 //! - Sequences are never used twice: the next one is past every record, every segment's name and every cursor.
 //! - Each endpoint's [`Ledger`] closes whenever the lock is free.
 //!

@@ -284,6 +284,8 @@ impl Worker {
     /// records were taken whose changes are lost.
     fn sync_all(&mut self) -> io::Result<()> {
         self.sync_journals()?;
+        // Their names too.
+        self.sync_directory()?;
         for cursor in &mut self.cursors {
             cursor.sync()?;
         }

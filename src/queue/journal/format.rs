@@ -29,6 +29,8 @@ pub(in crate::queue) struct Scan {
     pub(in crate::queue) torn_bytes: u64,
     /// Bytes behind `end` of batches whose record did not come to be.
     pub(in crate::queue) unborn_bytes: u64,
+    /// The newest sequence of any batch.
+    pub(in crate::queue) newest: u64,
     /// Damaged places with something readable behind them; a damaged or unknown file header.
     pub(in crate::queue) damaged: u64,
 }
@@ -85,6 +87,7 @@ pub(in crate::queue) fn scan(bytes: &[u8], unborn: u64) -> Scan {
                 break;
             }
             Some(batch) => {
+                found.newest = found.newest.max(batch.sequence);
                 match batch.changes {
                     Some(changes) => found.play(batch.whole, changes),
                     None => found.damaged += 1,

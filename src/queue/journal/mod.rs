@@ -51,6 +51,9 @@ impl Journal {
     pub fn append(&self, meta: RecordMeta, payload: Bytes, changes: &Changes) -> u64 {
         self.queue.append_with(meta, payload, |desk, sequence| {
             if let Some(number) = self.number {
+                if !changes.is_empty() {
+                    desk.book.urgent = sequence;
+                }
                 note(desk, number, changes, sequence);
             }
         })
@@ -82,7 +85,7 @@ impl Journal {
 fn note(desk: &mut Desk, number: usize, changes: &Changes, sequence: u64) {
     match desk.phase {
         Phase::Running => {}
-        // Its record is lost, and counted so.
+        // The collector ends before the queue closes, so nothing comes here; nothing would be written for it any more.
         Phase::Closing | Phase::Abandoned | Phase::Closed => return,
     }
     let Some(notebook) = desk.journals.get_mut(number) else { return };

@@ -6,6 +6,7 @@ use tracing::{info, warn};
 use super::super::files::{Files, Mode};
 use super::super::opening::Opening;
 use super::super::recovery::read_whole;
+use super::super::segment::SEQUENCE_CEILING;
 use super::file::{JournalFile, is_unfinished, journal_of};
 use super::format::{self, Scan};
 use super::notebook::{Caps, Notebook};
@@ -47,7 +48,9 @@ fn recover_one(
             return (notebook.recovered(Vec::new(), None), writer);
         }
     };
-    let Scan { entries, end, torn_bytes, unborn_bytes, damaged } = format::scan(&bytes, unborn);
+    let Scan { entries, end, torn_bytes, unborn_bytes, newest, damaged } = format::scan(&bytes, unborn);
+    // A lost cursor may have stood behind them, and a sequence that came again would bring them back to life.
+    opening.next = opening.next.max(newest.saturating_add(1).min(SEQUENCE_CEILING));
     opening.damage.journal_torn_bytes += torn_bytes;
     opening.damage.damaged_journal_places += damaged;
     if damaged > 0 {
