@@ -310,7 +310,7 @@ impl Collector {
         };
         let named = self.is_named(failure, timestamp);
         match fetched {
-            // Nothing has ever been taken in, so there is nothing to end.
+            // Nothing has been taken in, so only what the process before has left open is to be ended below.
             Ok(_) | Err(_) if !named => info!("the last scrape is not taken in, like those before"),
             Ok(Ok(())) => {
                 let bytes = self.body.len() as u64;

@@ -144,7 +144,9 @@ impl Recognition {
 
     /// A body without a node: after a while there is none.
     fn miss_node(&mut self, timestamp: i64) -> bool {
-        let since = *self.alone_since.get_or_insert(timestamp);
+        // The clock may be set back meanwhile.
+        let since = self.alone_since.map_or(timestamp, |since| since.min(timestamp));
+        self.alone_since = Some(since);
         let known = self.identity.node_id.as_deref() == Some("");
         if known || timestamp.saturating_sub(since) < SWARM_PATIENCE_MS {
             return false;

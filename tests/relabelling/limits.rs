@@ -19,6 +19,17 @@ fn rw_4_02_what_is_dropped_counts_as_scraped_and_nowhere_else_at_the_first_scrap
 }
 
 #[test]
+fn what_is_dropped_behind_the_last_sample_that_the_limit_allows_counts_too() {
+    let rules = Rules { sample_limit: Some(2), relabelling: ruled(DROP_D), ..defaults() };
+    let mut target = Target(Ingest::new(rules));
+    for timestamp in [1, 2] {
+        let (samples, report) = target.scrape(timestamp, "a 1\nb 1\nd1 1\nd2 1\n");
+        assert_eq!((samples.len(), report.scraped, report.post_relabel, report.filtered), (2, 4, 2, 2));
+        assert!(report.failure.is_none());
+    }
+}
+
+#[test]
 fn rw_4_01_synthetic_series_are_not_relabelled_and_tell_what_relabelling_left() {
     let drop_all = Rules { synthetic_series: true, relabelling: ruled("- {action: drop}"), ..defaults() };
     let mut target = Target(Ingest::new(drop_all));

@@ -250,7 +250,9 @@ impl Ingest {
         report.scraped += 1;
         // Beyond the limit lines are only counted: the scrape fails, and five million series must not be remembered.
         if self.rules.sample_limit.is_some_and(|limit| report.post_relabel >= limit) {
-            report.post_relabel += u64::from(self.is_taken(exposed)?);
+            let taken = self.is_taken(exposed)?;
+            report.post_relabel += u64::from(taken);
+            report.filtered += u64::from(!taken);
             return Ok(());
         }
         let spelling = self.spelling(exposed.in_force);
