@@ -9,8 +9,10 @@ use super::client::{Answer, NoAnswer};
 use super::decision::{Known, Message, Others, Reply, decide, of_failure};
 use super::metrics::Code;
 use super::outcome::{Cause, Outcome, Reason};
+use super::quarantine::Sentence;
 use super::refusal::{Blame, Words};
 use super::search::Step;
+use super::size::{Alone, Told};
 use super::worker::{Answers, MIN_PATIENCE, Next, Suspect, Worker};
 use crate::queue::{Fate, Position};
 
@@ -69,11 +71,18 @@ impl Worker {
                     let others = self.probe().await;
                     outcome = decide(&reply, &text, &Known { others, ..known }, SystemTime::now());
                 }
+                if matches!(outcome, Outcome::Reject { .. }) && self.has_suspects(batch.end()) {
+                    self.last_chance(batch.end()).await;
+                }
                 self.act(batch, outcome, Said { text, location })
             }
             // What has expired or overflowed meanwhile does not go along.
-            Err(_) if self.client.was_stale() => Next::Wait(Duration::ZERO),
+            Err(_) if self.client.was_stale() => {
+                self.unsure = self.unsure.max(batch.end());
+                Next::Wait(Duration::ZERO)
+            }
             Err(none) => {
+                self.unsure = self.unsure.max(batch.end());
                 history.answered(0);
                 self.act(batch, of_failure(none.failure), Said { text: none.text, location: None })
             }
@@ -130,6 +139,9 @@ impl Worker {
                 self.delivered(batch);
                 Next::Done
             }
+            Outcome::Reject { status, cause: Cause::TooLarge } if batch.samples == 1 => {
+                self.too_large_alone(batch, status, &text)
+            }
             Outcome::Reject { status, cause } => {
                 let samples = self.book(batch, Fate::Rejected, Some(cause));
                 self.search.settled(batch.samples);
@@ -155,7 +167,8 @@ impl Worker {
                 Next::Probe(wait)
             }
             Outcome::Split { status } => {
-                let limit = self.size.refused(batch.message_bytes);
+                let told = if status == 429 { Told::Perhaps } else { Told::Plainly };
+                let limit = self.size.refused(batch.message_bytes, told);
                 self.metrics.split(limit);
                 self.report.split(status, &text, batch.message_bytes, limit);
                 if status != 429 {
@@ -169,6 +182,26 @@ impl Worker {
             }
             Outcome::Search { status, blame } => self.search(batch, status, blame, &text),
         }
+    }
+
+    fn too_large_alone(&mut self, batch: &Batch, status: u16, text: &str) -> Next {
+        match self.size.refused_alone(batch.message_bytes) {
+            Alone::TooLarge => {
+                let samples = self.book(batch, Fate::Rejected, Some(Cause::TooLarge));
+                self.search.settled(batch.samples);
+                self.answered();
+                self.report.rejected(status, Cause::TooLarge, text, samples);
+            }
+            Alone::Poison => {
+                self.search.settled(batch.samples);
+                self.answered();
+                self.reject_alone(batch, status, Blame::Series, text);
+            }
+            // Whatever it is about, dropping one sample after the other does not help.
+            Alone::All => return self.keep(batch, status, text),
+        }
+        self.metrics.failed(false, format!("rejected with status {status}: {text}"));
+        Next::Done
     }
 
     fn keep(&mut self, batch: &Batch, status: u16, text: &str) -> Next {
@@ -190,6 +223,7 @@ impl Worker {
             debug!(endpoint = %self.config.name, samples = missed, "delivered although the queue had dropped them meanwhile; they stay counted as overflowed");
         }
         self.search.delivered(batch.samples);
+        self.size.delivered(batch.message_bytes);
         self.patience = MIN_PATIENCE;
         self.metrics.delivered(batch.max_timestamp());
         self.metrics.limits(self.size.current(), self.assembler.sieve.quarantine.len());
@@ -225,8 +259,7 @@ impl Worker {
                 Next::Done
             }
             Step::Abort => {
-                self.suspects.clear();
-                self.assembler.sieve.aside.clear();
+                self.free_suspects();
                 self.patience = (2 * self.patience).min(MAX_PATIENCE);
                 Next::Anew(self.backoff.next())
             }
@@ -243,7 +276,10 @@ impl Worker {
         match series {
             Some((id, name)) => {
                 self.book(batch, Fate::Rejected, Some(Cause::Poison));
-                let sentence = self.assembler.sieve.quarantine.convict(id, blame);
+                // What may have been stored before its answer was lost comes late now, and no series is to blame for that.
+                let free = blame == Blame::Sample && batch.end() <= self.unsure;
+                let quarantine = &mut self.assembler.sieve.quarantine;
+                let sentence = if free { Sentence::FREE } else { quarantine.convict(id, blame) };
                 self.report.poison(&name, status, text, sentence);
             }
             None => {
@@ -272,6 +308,12 @@ impl Worker {
         self.assembler.sieve.aside.first().is_some_and(|at| *at < end)
     }
 
+    /// Nothing is set aside any more; nothing of it was booked.
+    pub(super) fn free_suspects(&mut self) {
+        self.suspects.clear();
+        self.assembler.sieve.aside.clear();
+    }
+
     /// What was set aside and has left the queue otherwise is not looked at any more.
     pub(super) fn forget_suspects(&mut self, cursor: Position) {
         if self.assembler.sieve.has_aside() {
@@ -285,17 +327,35 @@ impl Worker {
     async fn last_chance(&mut self, end: Position) {
         let mut suspects = std::mem::take(&mut self.suspects);
         for suspect in suspects.iter_mut().filter(|suspect| suspect.samples.iter().any(|at| *at < end)) {
-            let Ok(answer) = self.post_aside(&suspect.body).await else { continue };
-            let Reply { status, .. } = answer.reply;
-            let text = self.client.text(answer).await;
-            if (200..300).contains(&status) {
-                let behind = |at: &Position| Position { entry: at.entry + 1, ..*at };
-                self.cleared.extend(suspect.samples.iter().map(behind));
-            } else {
-                (suspect.status, suspect.said) = (status, text);
+            // A server that is only just well may have no time for it yet.
+            const TRIES: u32 = 3;
+            for _ in 0..TRIES {
+                if self.is_decided(suspect).await {
+                    break;
+                }
+                tokio::time::sleep(self.backoff.next()).await;
             }
         }
         self.suspects = suspects;
+    }
+
+    /// Whether an answer says something about this suspect, and not about the server.
+    async fn is_decided(&mut self, suspect: &mut Suspect) -> bool {
+        let Ok(answer) = self.post_aside(&suspect.body).await else { return false };
+        let Reply { status, .. } = answer.reply;
+        let text = self.client.text(answer).await;
+        match status {
+            200..=299 => {
+                let behind = |at: &Position| Position { entry: at.entry + 1, ..*at };
+                self.cleared.extend(suspect.samples.iter().map(behind));
+                true
+            }
+            500 | 400..=428 | 430..=499 => {
+                (suspect.status, suspect.said) = (status, text);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// What was set aside before `end` has been booked: it is poison, but for what the last chance has cleared.

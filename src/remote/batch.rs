@@ -140,6 +140,11 @@ impl Assembler {
         Self { builder: RequestBuilder::new(), limits, parts: Vec::new(), sieve }
     }
 
+    /// Whether anything is to be sent so far.
+    pub(super) fn has_samples(&self) -> bool {
+        !self.builder.is_empty()
+    }
+
     /// Starts a batch of at most this size.
     pub(super) fn begin(&mut self, limits: Limits) {
         self.builder.clear();

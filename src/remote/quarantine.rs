@@ -38,6 +38,11 @@ pub(super) struct Sentence {
     pub(super) is_new: bool,
 }
 
+impl Sentence {
+    /// Nothing is held against the series.
+    pub(super) const FREE: Self = Self { lasts: None, is_new: true };
+}
+
 impl Quarantine {
     /// A sample of this series was refused alone. The first time, a sample with a bad time is no fault of its series.
     pub(super) fn convict(&mut self, series: SeriesId, blame: Blame) -> Sentence {

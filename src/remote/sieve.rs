@@ -51,6 +51,8 @@ pub(super) struct Sieve {
     pub(super) aside: BTreeSet<Position>,
     /// The newest sample of each series in the request, of the records that were read.
     newest: HashMap<SeriesId, i64>,
+    /// Records of the request were not read.
+    unread: bool,
     /// The largest timestamp of the request's records.
     end: i64,
     /// A series for each cause, for the log.
@@ -68,6 +70,7 @@ impl Sieve {
             quarantine: Quarantine::default(),
             aside: BTreeSet::new(),
             newest: HashMap::new(),
+            unread: false,
             end: i64::MIN,
             examples: Vec::new(),
         }
@@ -76,6 +79,7 @@ impl Sieve {
     /// The next request begins.
     pub(super) fn begin(&mut self) {
         self.newest.clear();
+        self.unread = false;
         self.end = i64::MIN;
     }
 
@@ -101,9 +105,11 @@ impl Sieve {
             || meta.max_timestamp > now.saturating_add(MAX_AHEAD_MS)
             || goes_back;
         if !needed {
+            self.unread = true;
             return Ok(None);
         }
-        if goes_back && self.newest.is_empty() {
+        if goes_back && std::mem::take(&mut self.unread) {
+            self.newest.clear();
             for (record, from) in earlier {
                 self.read(record, from, now)?;
             }

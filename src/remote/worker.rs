@@ -46,6 +46,10 @@ pub(super) struct Worker {
     pub(super) suspects: Vec<Suspect>,
     /// The positions behind samples that were set aside and have been taken after all.
     pub(super) cleared: BTreeSet<Position>,
+    /// A request of which nothing was left to send has been passed over, although there is more behind it.
+    passed_over: bool,
+    /// Before this, requests may have been stored although no answer came.
+    pub(super) unsure: Position,
     /// Between attempts; starts again with each request that is answered for.
     pub(super) backoff: Backoff,
     /// Between probes of a held endpoint.
@@ -94,6 +98,9 @@ impl Worker {
             patience: MIN_PATIENCE,
             suspects: Vec::new(),
             cleared: BTreeSet::new(),
+            passed_over: false,
+            // What another process has left may have been sent by it.
+            unsure: Position { sequence: *queue.end().borrow(), entry: 0 },
             backoff: Backoff::new(config.min_backoff, config.max_backoff),
             hold: Backoff::new(tuning.min_hold, tuning.max_hold),
             read_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
@@ -165,7 +172,9 @@ impl Worker {
                 return None;
             }
         };
-        while room == Room::Left && !window.is_some_and(|window| window.one_record) {
+        // A record of which everything is set aside is no request yet: the next one goes along.
+        let alone = window.is_some_and(|window| window.one_record);
+        while room == Room::Left && !(alone && self.assembler.has_samples()) {
             // A record that cannot be read or decoded now is met again as the first of a request, and dealt with there.
             let Ok(Some(record)) = self.queue.read(sequence + 1).await else { break };
             if self.is_expired(&record.meta) || record.meta.samples == 0 {
@@ -206,6 +215,7 @@ impl Worker {
             if batch.samples == 0 {
                 return self.pass_over(&batch).await;
             }
+            self.passed_over = false;
             match self.attempt(&batch, &mut history).await {
                 Next::Done => return,
                 Next::Anew(delay) => return sleep(delay).await,
@@ -224,8 +234,16 @@ impl Worker {
     /// may be the server.
     async fn pass_over(&mut self, batch: &Batch) {
         if self.has_suspects(batch.end()) {
+            let mut end = self.queue.end();
+            let more = *end.borrow() > batch.end().sequence;
+            if more && std::mem::replace(&mut self.passed_over, true) {
+                // What is behind cannot be read or sent for now: without the suspects everything begins anew.
+                self.free_suspects();
+                return sleep(self.backoff.next()).await;
+            }
+            self.passed_over = more;
             // An error means that the queue is gone, and this task with it.
-            let _ = self.queue.end().wait_for(|end| *end > batch.end().sequence).await;
+            let _ = end.wait_for(|end| *end > batch.end().sequence).await;
         } else {
             self.book(batch, Fate::Delivered, None);
         }
@@ -250,6 +268,7 @@ impl Worker {
     /// What of a failed request is sent again: all of it, unless the age limit or the byte cap took some meanwhile.
     fn still_wanted(&mut self, batch: Batch) -> Option<Batch> {
         let cursor = self.queue.cursor(self.endpoint);
+        self.forget_suspects(cursor);
         let limit = self.config.sample_age_limit;
         let remainder = self.assembler.remains(batch, cursor, |meta| is_expired(meta, limit, now_ms()));
         if let Some(to) = remainder.expired_to {

@@ -208,6 +208,29 @@ async fn a_series_that_gets_500_for_ever_is_set_aside_when_others_get_through() 
 }
 
 #[tokio::test]
+async fn many_series_that_get_500_for_ever_stop_neither_the_rest_nor_what_comes_after() {
+    let refuse = |series: &str, _| (series.ends_with('0')).then_some((500, "label name is not unique"));
+    let tsdb = Tsdb::new(Manner::RollsBack).refusing(refuse);
+    let server = serve(NOTHING).await;
+    server.otherwise(tsdb.step());
+    let queue = queue();
+    let (names, now) = (names(250), young());
+    for scrape_number in 0..4 {
+        append_scrape(&queue, &scrape(&names, now + scrape_number));
+    }
+    let quick = Config {
+        min_backoff: Duration::from_millis(1),
+        max_backoff: Duration::from_millis(2),
+        ..config(&server.url("/"))
+    };
+    let running = start(quick, &queue);
+    running.until_done().await;
+    let ledger = queue.ledger(0);
+    assert_eq!(ledger.delivered + ledger.rejected, 1_000);
+    assert_eq!(tsdb.timestamps("m0249").last(), Some(&(now + 3)));
+}
+
+#[tokio::test]
 async fn a_server_that_takes_nothing_but_empty_messages_loses_nothing() {
     let server = serve(NOTHING).await;
     let broken: crate::support::scripted::Judge =
