@@ -190,7 +190,7 @@ async fn an_ext4_that_turns_read_only() {
     world.until_ups(served).await;
     let (status, said, _) = program.terminated().await;
     assert!(status.success(), "{said}");
-    assert!(!said.contains("lost_at_exit"), "{said}");
+    assert!(said.contains(" lost_at_exit=0 "), "{said}");
     world.assert_strict();
     world.receiver.read(|state| assert_eq!(state.duplicates, 0));
 }

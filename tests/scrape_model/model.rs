@@ -264,7 +264,9 @@ impl Model {
         let timestamp = own.unwrap_or(at);
         // Prometheus learns only when it stores the scrape that two spellings are one series: for its cache each sample stands alone.
         let alone = self.judge(&Draft::default(), &labels, Some(bits), timestamp, at);
-        if matches!(alone, Verdict::Stored | Verdict::Repeated) {
+        // A head asks for its bounds before it looks for a sample that it has.
+        let in_bounds = timestamp >= at - 3_600_000;
+        if in_bounds && matches!(alone, Verdict::Stored | Verdict::Repeated) {
             draft.outcome.added += u64::from(new);
             draft.seen.insert(key, labels.clone());
         }

@@ -314,7 +314,7 @@ impl Ingest {
         let repeated = at == series.last_timestamp && value.to_bits() == series.last_value;
         let in_bounds =
             at <= timestamp.saturating_add(MAX_AHEAD_MS) && at >= timestamp.saturating_sub(MAX_BEHIND_MS);
-        repeated || (in_bounds && at > series.last_timestamp)
+        in_bounds && (at > series.last_timestamp || repeated)
     }
 
     fn count_discarded(&self, slot: u32, cause: Discard, report: &mut Report) {
