@@ -24,7 +24,7 @@ fn killed_twice_during_an_outage_queued_samples_arrive(manifest: Manifest, kind:
 
     let mut kills = Vec::new();
     for round in ["first", "second"] {
-        plugin.await_queue_growth(&engine, 3);
+        plugin.await_queue_growth(&engine, 4);
         kills.push(now_ms());
         let restart = plugin.kill_and_await_restart(&engine);
         figure(&format!(
@@ -34,7 +34,7 @@ fn killed_twice_during_an_outage_queued_samples_arrive(manifest: Manifest, kind:
         ));
         assert!(plugin.is_enabled(&engine));
     }
-    plugin.await_queue_growth(&engine, 3);
+    plugin.await_queue_growth(&engine, 4);
     let back_at = now_ms();
     receiver.resume();
 

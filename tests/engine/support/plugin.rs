@@ -137,12 +137,22 @@ impl Plugin {
         bytes_below(&self.queue_dir(engine))
     }
 
-    /// Waits until the queue on disk has grown `times` times: that many scrapes are safe from `kill -9`.
+    /// Waits until the queue on disk has grown `times` times: that many scrapes are safe from `kill -9`. A scrape is several records (ours
+    /// beside the target's), each synced on its own: what comes within 400 ms is one growth.
     pub(crate) fn await_queue_growth(&self, engine: &Engine, times: u32) {
+        const QUIET: Duration = Duration::from_millis(400);
         let mut size = self.queue_bytes(engine);
         for _ in 0..times {
-            size = eventually("the queue on disk to grow", PATIENCE, || {
-                Some(self.queue_bytes(engine)).filter(|now| *now > size)
+            eventually("the queue on disk to grow", PATIENCE, || {
+                (self.queue_bytes(engine) > size).then_some(())
+            });
+            let mut last = (self.queue_bytes(engine), Instant::now());
+            size = eventually("the queue on disk to rest between two scrapes", PATIENCE, || {
+                let now = self.queue_bytes(engine);
+                if now != last.0 {
+                    last = (now, Instant::now());
+                }
+                (last.1.elapsed() >= QUIET).then_some(now)
             });
         }
     }
