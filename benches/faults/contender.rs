@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Longer than the minute that prometheus takes to flush to a receiver that does not answer.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy)]
 pub(crate) enum Contender {
