@@ -9,9 +9,11 @@
 
 #[path = "support/body.rs"]
 mod body;
+#[path = "support/http.rs"]
+mod http;
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -102,7 +104,7 @@ impl World {
 
 fn serve(stream: UnixStream, answer: &[u8]) -> io::Result<()> {
     let mut reader = BufReader::new(&stream);
-    head(&mut reader)?;
+    http::head(&mut reader)?;
     (&stream).write_all(answer)
 }
 
@@ -111,28 +113,9 @@ fn swallow(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::with_capacity(1 << 16, stream);
     loop {
-        let length = head(&mut reader)?;
+        let length = http::head(&mut reader)?;
         io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
         (&*stream).write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
-    }
-}
-
-/// Reads a request's or an answer's head; the length of its body.
-fn head(reader: &mut impl BufRead) -> io::Result<u64> {
-    let (mut line, mut length) = (String::new(), 0);
-    loop {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if line == "\r\n" {
-            return Ok(length);
-        }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap_or_default();
-        }
     }
 }
 
@@ -190,7 +173,7 @@ impl Bare {
             "POST /api/v1/write HTTP/1.1\r\nHost: sink\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: {length}\r\n\r\n"
         )?;
         self.sink.write_all(&self.block[..length])?;
-        head(&mut BufReader::new(&self.sink)).map(drop)
+        http::head(&mut BufReader::new(&self.sink)).map(drop)
     }
 
     fn encode(&mut self, start: usize, timestamp: u64) {

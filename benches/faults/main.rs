@@ -8,6 +8,8 @@
 #[path = "../support/body.rs"]
 mod body;
 mod contender;
+#[path = "../support/http.rs"]
+mod http;
 mod scenario;
 mod sink;
 mod target;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,7 +101,7 @@ impl Shared {
         let mut body = Vec::new();
         let mut writer = stream;
         loop {
-            let length = head(&mut reader)?;
+            let length = crate::http::head(&mut reader)?;
             body.clear();
             if (&mut reader).take(length).read_to_end(&mut body)? as u64 != length {
                 return Ok(());
@@ -153,25 +153,6 @@ impl Arrived {
                 self.arrivals.resize(scrape + 1, None);
             }
             self.arrivals[scrape] = Some(Instant::now());
-        }
-    }
-}
-
-/// Reads a request's head; the length of its body.
-fn head(reader: &mut impl BufRead) -> io::Result<u64> {
-    let (mut line, mut length) = (String::new(), 0);
-    loop {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if line == "\r\n" {
-            return Ok(length);
-        }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap_or_default();
         }
     }
 }

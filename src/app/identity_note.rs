@@ -2,30 +2,20 @@
 //!
 //! Read while the rooms are built, written on the blocking pool, never on the main thread.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use tokio::sync::watch;
 use tracing::warn;
 
+use super::note;
 use crate::queue::Storage;
 use crate::scrape::Identity;
 
-/// In a directory that the queue does not look into.
-const NOTE: &str = "state/identity";
-
-/// Where the note is; nowhere with the queue in memory.
-fn path(storage: &Storage) -> Option<PathBuf> {
-    match storage {
-        Storage::Disk(dir) => Some(dir.join(NOTE)),
-        Storage::Memory => None,
-    }
-}
+const NOTE: &str = "identity";
 
 /// What an earlier process has learned; nothing where there is no note that can be read. Blocks while the disk does.
 pub(super) fn read(storage: &Storage) -> Identity {
-    let note = path(storage).and_then(|path| fs::read_to_string(path).ok());
+    let note = note::path(storage, NOTE).and_then(|path| fs::read_to_string(path).ok());
     note.map(|note| Identity::parse(&note)).unwrap_or_default()
 }
 
@@ -35,27 +25,15 @@ pub(super) async fn keep(
     storage: &Storage,
     mut learned: watch::Receiver<Identity>,
 ) -> std::convert::Infallible {
-    let Some(path) = path(storage) else { return std::future::pending().await };
+    let Some(path) = note::path(storage, NOTE) else { return std::future::pending().await };
     while learned.changed().await.is_ok() {
         let (path, note) = (path.clone(), learned.borrow_and_update().note());
-        let written = tokio::task::spawn_blocking(move || write(&path, &note)).await;
+        let written = tokio::task::spawn_blocking(move || note::write(&path, &note)).await;
         if let Err(error) = written.unwrap_or_else(|panicked| Err(io::Error::other(panicked))) {
             warn!(%error, "what the engine says of itself cannot be kept in QUEUE_DIR: after the next start, scrapes wait until it says it again");
         }
     }
     std::future::pending().await
-}
-
-/// A kill leaves the old note or the new one.
-fn write(path: &Path, note: &str) -> io::Result<()> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
-    }
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(note.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, path)
 }
 
 #[cfg(test)]
@@ -89,7 +67,7 @@ mod tests {
         fs::write(dir.path().join("file"), "no directory").unwrap();
         let storage = Storage::Disk(dir.path().join("file/queue"));
         assert_eq!(read(&storage), Identity::default());
-        assert!(write(&path(&storage).unwrap(), "{}").is_err());
+        assert!(note::write(&note::path(&storage, NOTE).unwrap(), "{}").is_err());
         assert_eq!(read(&Storage::Memory), Identity::default());
     }
 }

@@ -3,6 +3,7 @@
 //! Everything that runs belongs to one [`App`]; nothing here knows an API of dockerd or a line of an exposition.
 
 mod identity_note;
+mod note;
 pub mod plugin;
 mod process;
 mod rules_file;

@@ -79,8 +79,9 @@ pub(super) struct RulesFile {
     path: PathBuf,
     names: NameFilter,
     interval: Option<Duration>,
-    /// The content that was looked at last, good or bad. Contents are compared, not times: they are small, and symlinks are swapped.
-    content: Option<String>,
+    /// The content that was looked at last, and what is wrong with it. Contents are compared, not times: they are small, and symlinks are
+    /// swapped.
+    content: Option<(String, Result<(), String>)>,
     /// What was said of it last, so that it is said once.
     said: Option<String>,
     rules: watch::Sender<Option<Relabelling>>,
@@ -152,13 +153,15 @@ impl RulesFile {
         looked.unwrap_or_else(|error| Err(failed(error)))
     }
 
-    /// Hands on rules where the content is another than before.
+    /// Hands on rules where the content is another than before; what was compiled once is not compiled again.
     fn take(&mut self, content: String) -> Result<(), RulesFileError> {
-        let compiled = Rules::compile(&content);
-        let same = self.content.as_ref() == Some(&content);
-        self.content = Some(content);
-        match compiled {
-            Ok(_) if same => Ok(()),
+        let problems = |problems| RulesFileError::Content { path: self.path.clone(), problems };
+        if let Some((known, verdict)) = &self.content
+            && *known == content
+        {
+            return verdict.clone().map_err(problems);
+        }
+        let verdict = match Rules::compile(&content) {
             Ok(rules) => {
                 info!(path = %self.path.display(), "the rules of METRIC_RELABEL_CONFIGS are read, and in force from the next scrape on");
                 self.rules
@@ -168,9 +171,12 @@ impl RulesFile {
             }
             Err(errors) => {
                 let all: Vec<_> = errors.iter().map(CompileError::to_string).collect();
-                Err(RulesFileError::Content { path: self.path.clone(), problems: all.join("; ") })
+                Err(all.join("; "))
             }
-        }
+        };
+        let taken = verdict.clone().map_err(problems);
+        self.content = Some((content, verdict));
+        taken
     }
 
     fn complain(&mut self, error: &RulesFileError) {

@@ -3,19 +3,18 @@
 //! Owns the note of the last such exit: `state/stale-socket-exit` in `QUEUE_DIR`. It is read while the rooms are built and written on the blocking
 //! pool, never on the main thread.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
+use std::{fs, io};
 
 use tokio::task::JoinHandle;
 use tracing::warn;
 
+use super::note;
 use crate::collector::{LONGEST_PAUSE, LastExit, SocketWatch};
 use crate::queue::Storage;
 
-/// A directory of its own, which the queue does not look into.
-const NOTE: &str = "state/stale-socket-exit";
+const NOTE: &str = "stale-socket-exit";
 /// A frozen disk must not hold up anything; and a process that cannot end cleanly should not end.
 const NOTE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -32,10 +31,7 @@ pub(super) struct ExitNote {
 impl ExitNote {
     /// Blocks while the disk does.
     pub(super) fn read(storage: &Storage) -> Self {
-        let path = match storage {
-            Storage::Disk(dir) => Some(dir.join(NOTE)),
-            Storage::Memory => None,
-        };
+        let path = note::path(storage, NOTE);
         let last = match path.as_ref().map(fs::read_to_string) {
             Some(Ok(note)) => LastExit::parse(&note),
             Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => LastExit::Never,
@@ -54,22 +50,13 @@ impl ExitNote {
         let path = path.clone();
         let writing = self
             .writing
-            .get_or_insert_with(|| tokio::task::spawn_blocking(move || write_note(&path, &exit.note())));
+            .get_or_insert_with(|| tokio::task::spawn_blocking(move || note::write(&path, &exit.note())));
         let Ok(written) = tokio::time::timeout(NOTE_LIMIT, writing).await else {
             return Err(io::ErrorKind::TimedOut.into());
         };
         self.writing = None;
         written.unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
     }
-}
-
-fn write_note(path: &Path, note: &str) -> io::Result<()> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
-    }
-    let mut file = File::create(path)?;
-    file.write_all(note.as_bytes())?;
-    file.sync_all()
 }
 
 /// Returns when this process should end, and the note of it is written. May be dropped at any time.

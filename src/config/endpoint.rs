@@ -50,7 +50,7 @@ const RESERVED_HEADERS: [&str; 16] = [
 /// Cortex and Mimir answer 500 to a tenant with other characters (receivers 4): it would be retried for ever.
 const TENANT_CHARACTERS: &[u8] = b"!-_.*'()";
 const LONGEST_TENANT: usize = 150;
-const LONGEST_NAME: usize = 64;
+pub(super) const LONGEST_NAME: usize = 64;
 
 pub(super) const NOT_VERIFIED: &str = "THE ENDPOINT'S CERTIFICATE IS NOT VERIFIED: anybody on the way can read and forge what is sent, \
     credentials included; give its authority as a ca_file instead";

@@ -104,10 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn duration(&mut self, name: &'static str) -> Option<Duration> {
-        self.parse(name, |setting, text| match setting.kind {
-            Kind::Duration(limits) => in_range(parse_duration(text.trim())?, |value| limits.contains(value)),
-            _ => Err(NOT_OF_THIS_KIND.to_owned()),
-        })
+        self.parse(name, |setting, text| duration_within(&setting.kind, text))
     }
 
     /// A duration whose 0 means "off".
@@ -116,17 +113,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn size(&mut self, name: &'static str) -> Option<u64> {
-        self.parse(name, |setting, text| match setting.kind {
-            Kind::Size(limits) => in_range(parse_size(text.trim())?, |value| limits.contains(value)),
-            _ => Err(NOT_OF_THIS_KIND.to_owned()),
-        })
+        self.parse(name, |setting, text| size_within(&setting.kind, text))
     }
 
     pub(super) fn count(&mut self, name: &'static str) -> Option<u64> {
-        self.parse(name, |setting, text| match setting.kind {
-            Kind::Count(limits) => in_range(parse_count(text.trim())?, |value| limits.contains(value)),
-            _ => Err(NOT_OF_THIS_KIND.to_owned()),
-        })
+        self.parse(name, |setting, text| count_within(&setting.kind, text))
     }
 
     /// One of the words of the table, with what it stands for here. `later` are words that will be understood one day.
@@ -197,6 +188,30 @@ impl<'a> Reader<'a> {
 }
 
 const NOT_OF_THIS_KIND: &str = "has a wrong kind in the table of settings";
+
+/// A duration in the range of its kind.
+pub(super) fn duration_within(kind: &Kind, text: &str) -> Parsed<Duration> {
+    match kind {
+        Kind::Duration(limits) => in_range(parse_duration(text.trim())?, |value| limits.contains(value)),
+        _ => Err(NOT_OF_THIS_KIND.to_owned()),
+    }
+}
+
+/// Bytes in the range of their kind.
+pub(super) fn size_within(kind: &Kind, text: &str) -> Parsed<u64> {
+    match kind {
+        Kind::Size(limits) => in_range(parse_size(text.trim())?, |value| limits.contains(value)),
+        _ => Err(NOT_OF_THIS_KIND.to_owned()),
+    }
+}
+
+/// A whole number in the range of its kind.
+pub(super) fn count_within(kind: &Kind, text: &str) -> Parsed<u64> {
+    match kind {
+        Kind::Count(limits) => in_range(parse_count(text.trim())?, |value| limits.contains(value)),
+        _ => Err(NOT_OF_THIS_KIND.to_owned()),
+    }
+}
 
 fn in_range<T>(value: T, allowed: impl FnOnce(&T) -> bool) -> Parsed<T> {
     if allowed(&value) { Ok(value) } else { Err("is out of range".to_owned()) }

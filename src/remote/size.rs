@@ -76,8 +76,8 @@ impl SizeLimit {
         }
     }
 
-    /// A single sample in a message of `bytes` was said to be too large. Returns whether to believe that: not where larger messages are
-    /// taken, nor where every sample is said to be.
+    /// A single sample in a message of `bytes` was said to be too large. Returns what to believe: not that it is, where larger messages
+    /// are taken, or where one sample after the other is said to be.
     pub(super) fn refused_alone(&mut self, bytes: usize) -> Alone {
         self.alone = self.alone.saturating_add(1);
         if self.alone > MAX_ALONE {

@@ -48,6 +48,10 @@ mod support;
 #[allow(clippy::unwrap_used, dead_code, reason = "helpers of tests; each target uses its part of them")]
 mod program;
 
+#[path = "../support/endpoint.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "helpers of tests; each target uses its part of them")]
+mod endpoint;
+
 #[path = "../support/scripted.rs"]
 #[allow(clippy::unwrap_used, dead_code, reason = "helpers of tests; each target uses its part of them")]
 mod scripted;

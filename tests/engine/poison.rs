@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use docker_remote_write::proto::v2;
 use docker_remote_write::queue::{Config as QueueConfig, Ledger, Queue, RecordMeta, Storage};
-use docker_remote_write::remote::{Auth, Cause, Config, Sender, Snapshot, Tls, spawn};
+use docker_remote_write::remote::{Cause, Config, Sender, Snapshot, spawn};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::endpoint::config;
 use crate::support::{Kind, PATIENCE, Receiver, now_ms};
 
 type Labels = Vec<(&'static str, String)>;
@@ -28,22 +29,9 @@ impl Drop for Pushing {
 impl Pushing {
     fn to(receiver: &Receiver, queue: Queue) -> Pushing {
         let config = Config {
-            name: "real".to_owned(),
-            url: receiver.push_url().parse().expect("a URL"),
-            timeout: Duration::from_secs(30),
-            headers: Vec::new(),
-            auth: Auth::None,
-            tls: Tls::default(),
-            max_samples_per_send: 2000,
-            max_bytes_per_send: 3 << 20,
             min_backoff: Duration::from_millis(20),
             max_backoff: Duration::from_millis(100),
-            retry_on_http_429: true,
-            hold_on_auth_error: true,
-            sample_age_limit: None,
-            reload_interval: None,
-            rate_limit: None,
-            max_connection_age: None,
+            ..config(&receiver.push_url())
         };
         let cancel = CancellationToken::new();
         let sender = spawn(config, 0, queue.clone(), cancel.clone());

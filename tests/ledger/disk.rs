@@ -8,7 +8,8 @@ use std::time::Instant;
 use docker_remote_write::queue::{Position, RecordMeta};
 
 use super::dice::Dice;
-use super::model::{ENDPOINTS, Key, keys_of_record};
+use super::key::{Key, keys_of_record};
+use super::model::ENDPOINTS;
 use super::{DEADLINE, NAMES};
 
 const SEGMENT_HEADER: usize = 16;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use docker_remote_write::collector::{self, Collector, CollectorMetrics, Control, Links, SelfExposition};
 use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{Config as QueueConfig, Ledger, Position, Queue, Storage};
-use docker_remote_write::remote::{Auth, Config as RemoteConfig, Sender, Tls, Tuning, spawn_with};
+use docker_remote_write::remote::{Config as RemoteConfig, Sender, Tuning, spawn_with};
 use docker_remote_write::scrape::{Address, Config as ScrapeConfig, LabelTemplates, Relabelling};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -217,20 +217,13 @@ fn last(queue: &Queue) -> Last {
 fn remote(endpoint: usize, port: u16, knobs: &Knobs) -> RemoteConfig {
     RemoteConfig {
         name: NAMES[endpoint].to_owned(),
-        url: format!("http://127.0.0.1:{port}/api/v1/write").parse().unwrap(),
         timeout: DEADLINE,
-        headers: Vec::new(),
-        auth: Auth::None,
-        tls: Tls::default(),
         max_samples_per_send: knobs.max_samples_per_send,
-        max_bytes_per_send: 3 << 20,
         min_backoff: Duration::from_millis(1),
         max_backoff: Duration::from_millis(2),
         retry_on_http_429: knobs.retry_on_http_429,
         hold_on_auth_error: knobs.hold_on_auth_error,
         sample_age_limit: knobs.limit_of(endpoint),
-        rate_limit: None,
-        max_connection_age: None,
-        reload_interval: None,
+        ..crate::support::endpoint::config(&format!("http://127.0.0.1:{port}/api/v1/write"))
     }
 }

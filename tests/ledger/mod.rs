@@ -11,6 +11,7 @@
 mod dice;
 mod disk;
 mod endpoint;
+mod key;
 mod life;
 mod model;
 mod program;

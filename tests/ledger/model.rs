@@ -2,55 +2,14 @@
 //! queued, its fate from what the story answered and did to the disk, and never asks the program how it counts.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::ops::Range;
 
 use docker_remote_write::queue::{Ledger, Position, RecordMeta};
-use docker_remote_write::wire::decode::{decode_v1, decode_v2};
 
 use super::disk::{Cursor, Disk, OnDisk};
+use super::key::Key;
 
 pub(super) const ENDPOINTS: usize = 2;
-const MAX_MESSAGE: usize = 1 << 26;
-
-/// A sample by its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    /// A hash of the labels.
-    series: u64,
-    timestamp: i64,
-    bits: u64,
-}
-
-pub(super) fn key<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, timestamp: i64, value: f64) -> Key {
-    let mut hasher = DefaultHasher::new();
-    labels.for_each(|pair| pair.hash(&mut hasher));
-    let series = hasher.finish();
-    Key { series, timestamp, bits: value.to_bits() }
-}
-
-pub(super) fn keys_of_record(payload: &[u8]) -> Vec<Key> {
-    let record = decode_v2(payload, MAX_MESSAGE).unwrap();
-    let symbol = |at: u32| record.symbols[at as usize].as_str();
-    let keys = record.timeseries.iter().flat_map(|series| {
-        series.samples.iter().map(move |sample| {
-            let labels = series.labels_refs.chunks_exact(2).map(|pair| (symbol(pair[0]), symbol(pair[1])));
-            key(labels, sample.timestamp, sample.value)
-        })
-    });
-    keys.collect()
-}
-
-pub(super) fn keys_of_request(body: &[u8]) -> Vec<Key> {
-    let request = decode_v1(body, MAX_MESSAGE).unwrap();
-    let keys = request.timeseries.iter().flat_map(|series| {
-        series.samples.iter().map(move |sample| {
-            let labels = series.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
-            key(labels, sample.timestamp, sample.value)
-        })
-    });
-    keys.collect()
-}
 
 /// Where a sample is, or how it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

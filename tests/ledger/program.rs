@@ -12,7 +12,7 @@ use docker_remote_write::receiver::{Answer, Answered, State};
 
 use super::dice::Dice;
 use super::disk::{self, Cursor, Damage, Disk};
-use super::model::{Key, key};
+use super::key::{Key, key};
 use super::number;
 use crate::support::program::{DEADLINE, World};
 

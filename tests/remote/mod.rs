@@ -20,11 +20,12 @@ use std::time::Duration;
 use docker_remote_write::model::now_ms;
 use docker_remote_write::proto::v2;
 use docker_remote_write::queue::{Config as QueueConfig, Queue, RecordMeta, Storage};
-use docker_remote_write::remote::{Auth, Cause, Config, Sender, Tls, Tuning, spawn_with};
+use docker_remote_write::remote::{Cause, Config, Sender, Tuning, spawn_with};
 use docker_remote_write::wire::decode::decode_v1;
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::endpoint::config;
 use crate::support::scripted::{DEADLINE, Seen};
 
 /// A memory queue for one endpoint, its sender, and the token that ends it when dropped.
@@ -37,28 +38,6 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.cancel.cancel();
-    }
-}
-
-/// An endpoint with quick retries; held ones are probed quickly too ([`start`]).
-fn config(url: &str) -> Config {
-    Config {
-        name: "test".to_owned(),
-        url: url.parse().unwrap(),
-        timeout: Duration::from_secs(30),
-        headers: Vec::new(),
-        auth: Auth::None,
-        tls: Tls::default(),
-        max_samples_per_send: 2000,
-        max_bytes_per_send: 3 << 20,
-        min_backoff: Duration::from_millis(5),
-        max_backoff: Duration::from_millis(20),
-        rate_limit: None,
-        max_connection_age: None,
-        retry_on_http_429: true,
-        hold_on_auth_error: true,
-        sample_age_limit: None,
-        reload_interval: None,
     }
 }
 

@@ -1,7 +1,5 @@
 //! Who we say we are: `basic_auth`, `authorization`, or the URL's user info.
 
-use std::path::PathBuf;
-
 use serde_saphyr::Location;
 
 use super::super::endpoint::{check_no_control, check_token, check_username};
@@ -94,30 +92,12 @@ fn read_bearer(authorization: Authorization, place: Location, notes: &mut Notes)
 }
 
 fn read_secret(
-    (name, inline): (&str, Field<String>),
-    (file_name, file): (&str, Field<String>),
+    inline: (&str, Field<String>),
+    file: (&str, Field<String>),
     check: impl FnOnce(&str) -> Parsed<()>,
     notes: &mut Notes,
 ) -> Option<SecretSource> {
-    let inline = notes.take(name, inline, |text| check(&text).map(|()| Secret::new(text)));
-    let file = notes.take(file_name, file, read_path);
-    match (inline, file) {
-        (Some(_), Some((_, place))) => {
-            notes.wrong(place, format!("{file_name} stands beside {name}: only one of them may be"));
-            None
-        }
-        (Some((secret, _)), None) => {
-            notes.inline_secret = true;
-            Some(SecretSource::Inline(secret))
-        }
-        (None, Some((path, _))) => Some(SecretSource::File(path)),
-        (None, None) => None,
-    }
-}
-
-pub(super) fn read_path(text: String) -> Parsed<PathBuf> {
-    if text.is_empty() || text.chars().any(char::is_control) {
-        return Err("is empty or contains a control character (a line end?)".to_owned());
-    }
-    Ok(PathBuf::from(text))
+    let secret = notes.text_or_file(inline, file, check);
+    notes.inline_secret |= matches!(secret, Some(SecretSource::Inline(_)));
+    secret
 }

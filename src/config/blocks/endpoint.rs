@@ -6,14 +6,13 @@ use std::time::Duration;
 use serde_saphyr::{Location, Spanned};
 
 use super::super::endpoint::{
-    NOT_VERIFIED, check_certificates, check_header, check_key, check_name, looks_secret, read_push_url,
+    LONGEST_NAME, NOT_VERIFIED, check_certificates, check_header, check_key, check_name, looks_secret,
+    read_push_url,
 };
-use super::super::reader::Parsed;
-use super::super::table::Kind;
-use super::super::values::{parse_count, parse_duration, parse_size};
+use super::super::reader::{Parsed, count_within, duration_within, size_within};
 use super::document::{Block, Field, QueueConfig, TlsConfig};
-use super::{Notes, auth};
-use crate::model::Secret;
+use super::{Notes, auth, default_of};
+use crate::model::{Secret, SecretSource};
 use crate::remote::{Auth, Config, Pem, Tls, TlsVersion};
 
 /// `None` only beside a misfit.
@@ -60,8 +59,8 @@ pub(super) fn build(
     let timeout =
         notes.limited("remote_timeout", block.remote_timeout, "REMOTE_WRITE_TIMEOUT", duration_within);
     let sending = read_queue_config(block.queue_config, notes);
-    let max_bytes = notes.limited("", None, "REMOTE_WRITE_MAX_BYTES_PER_SEND", size_within);
-    let max_age = notes.limited("", None, "REMOTE_WRITE_MAX_CONNECTION_AGE", duration_within);
+    let max_bytes = default_of("REMOTE_WRITE_MAX_BYTES_PER_SEND", size_within);
+    let max_age = default_of("REMOTE_WRITE_MAX_CONNECTION_AGE", duration_within);
     let (url, sending) = (url?, sending?);
     Some(Config {
         name: name?,
@@ -71,11 +70,11 @@ pub(super) fn build(
         auth,
         tls,
         max_samples_per_send: sending.max_samples,
-        max_bytes_per_send: max_bytes?.0,
+        max_bytes_per_send: max_bytes?,
         min_backoff: sending.min_backoff,
         max_backoff: sending.max_backoff,
         rate_limit: None,
-        max_connection_age: max_age.map(|(age, _)| age),
+        max_connection_age: max_age,
         retry_on_http_429: sending.retry_on_http_429,
         hold_on_auth_error: true,
         sample_age_limit: sending.sample_age_limit,
@@ -120,10 +119,8 @@ fn note_known_fields(block: &Block, notes: &mut Notes) {
 fn name_of_host(url: &reqwest::Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    host.chars().map(|c| if allowed(c) { c } else { '_' }).take(LONGEST_DERIVED_NAME).collect()
+    host.chars().map(|c| if allowed(c) { c } else { '_' }).take(LONGEST_NAME).collect()
 }
-
-const LONGEST_DERIVED_NAME: usize = 64;
 
 fn read_headers(field: Field<BTreeMap<String, Spanned<String>>>, notes: &mut Notes) -> Vec<(String, Secret)> {
     let mut headers = Vec::new();
@@ -165,22 +162,16 @@ fn read_tls(field: Field<TlsConfig>, notes: &mut Notes) -> Tls {
 }
 
 fn read_pem(
-    (name, inline): (&str, Field<String>),
-    (file_name, file): (&str, Field<String>),
+    inline: (&str, Field<String>),
+    file: (&str, Field<String>),
     check: fn(&[u8]) -> Parsed<()>,
     notes: &mut Notes,
 ) -> Option<Pem> {
-    let inline = notes.take(name, inline, |text| check(text.as_bytes()).map(|()| Secret::new(text)));
-    let file = notes.take(file_name, file, auth::read_path);
-    match (inline, file) {
-        (Some(_), Some((_, place))) => {
-            notes.wrong(place, format!("{file_name} stands beside {name}: only one of them may be"));
-            None
-        }
-        (Some((pem, _)), None) => Some(Pem::Inline(pem)),
-        (None, Some((path, _))) => Some(Pem::File(path)),
-        (None, None) => None,
-    }
+    let given = notes.text_or_file(inline, file, |text| check(text.as_bytes()))?;
+    Some(match given {
+        SecretSource::Inline(pem) => Pem::Inline(pem),
+        SecretSource::File(path) => Pem::File(path),
+    })
 }
 
 // === queue_config ===
@@ -230,28 +221,4 @@ fn read_queue_config(field: Field<QueueConfig>, notes: &mut Notes) -> Option<Sen
         retry_on_http_429: retry.is_none_or(|(retry, _)| retry),
         sample_age_limit: (!age.is_zero()).then_some(age),
     })
-}
-
-fn duration_within(kind: &Kind, text: &str) -> Parsed<Duration> {
-    let value = parse_duration(text)?;
-    match kind {
-        Kind::Duration(limits) if limits.contains(&value) => Ok(value),
-        _ => Err("is out of range".to_owned()),
-    }
-}
-
-fn count_within(kind: &Kind, text: &str) -> Parsed<u64> {
-    let value = parse_count(text)?;
-    match kind {
-        Kind::Count(limits) if limits.contains(&value) => Ok(value),
-        _ => Err("is out of range".to_owned()),
-    }
-}
-
-fn size_within(kind: &Kind, text: &str) -> Parsed<u64> {
-    let value = parse_size(text)?;
-    match kind {
-        Kind::Size(limits) if limits.contains(&value) => Ok(value),
-        _ => Err("is out of range".to_owned()),
-    }
 }

@@ -4,12 +4,14 @@ mod auth;
 mod document;
 mod endpoint;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_saphyr::{Location, Spanned};
 
 use super::reader::{Parsed, Reader};
 use super::table::{self, Default, Kind};
+use crate::model::{Secret, SecretSource};
 use crate::remote::Config;
 use document::{Field, Known, Misfit};
 
@@ -92,18 +94,34 @@ impl Notes {
         setting: &'static str,
         parse: impl Fn(&Kind, &str) -> Parsed<T>,
     ) -> Option<(T, Option<Location>)> {
-        let setting = table::find(setting)?;
-        let allowed = |text: &str| {
-            parse(&setting.kind, text.trim()).map_err(|what| format!("{what}; allowed: {}", setting.kind))
-        };
         match field {
             Some(Spanned { value: Some(_), .. }) => {
-                self.take(name, field, |text| allowed(&text)).map(|(value, place)| (value, Some(place)))
+                let kind = table::find(setting)?.kind;
+                let allowed =
+                    |text: String| parse(&kind, &text).map_err(|what| format!("{what}; allowed: {kind}"));
+                self.take(name, field, allowed).map(|(value, place)| (value, Some(place)))
             }
-            Some(Spanned { value: None, .. }) | None => {
-                let Default::Value(text) = setting.default else { return None };
-                allowed(text).ok().map(|value| (value, None))
+            Some(Spanned { value: None, .. }) | None => default_of(setting, parse).map(|value| (value, None)),
+        }
+    }
+
+    /// A text, or the file that holds it; both is a misfit.
+    fn text_or_file(
+        &mut self,
+        (name, inline): (&str, Field<String>),
+        (file_name, file): (&str, Field<String>),
+        check: impl FnOnce(&str) -> Parsed<()>,
+    ) -> Option<SecretSource> {
+        let inline = self.take(name, inline, |text| check(&text).map(|()| Secret::new(text)));
+        let file = self.take(file_name, file, read_path);
+        match (inline, file) {
+            (Some(_), Some((_, place))) => {
+                self.wrong(place, format!("{file_name} stands beside {name}: only one of them may be"));
+                None
             }
+            (Some((text, _)), None) => Some(SecretSource::Inline(text)),
+            (None, Some((path, _))) => Some(SecretSource::File(path)),
+            (None, None) => None,
         }
     }
 
@@ -118,4 +136,18 @@ impl Notes {
     fn without_effect<const N: usize>(&mut self, fields: [(&'static str, &Known); N]) {
         self.idle.extend(fields.iter().filter(|(_, field)| field.is_some()).map(|(name, _)| *name));
     }
+}
+
+/// What a block leaves out is as in the flat setting with the same meaning.
+fn default_of<T>(setting: &'static str, parse: impl Fn(&Kind, &str) -> Parsed<T>) -> Option<T> {
+    let setting = table::find(setting)?;
+    let Default::Value(text) = setting.default else { return None };
+    parse(&setting.kind, text).ok()
+}
+
+fn read_path(text: String) -> Parsed<PathBuf> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("is empty or contains a control character (a line end?)".to_owned());
+    }
+    Ok(PathBuf::from(text))
 }

@@ -9,7 +9,8 @@ use docker_remote_write::queue::{Faults, Ledger, Queue};
 use super::super::DEADLINE;
 use super::super::disk::{self, Cursor};
 use super::super::endpoint::Arrival;
-use super::super::model::{ENDPOINTS, Fate, Part, keys_of_record, keys_of_request};
+use super::super::key::{keys_of_record, keys_of_request};
+use super::super::model::{ENDPOINTS, Fate, Part};
 use super::{Held, SYNTHETIC, Story};
 
 impl Story {
