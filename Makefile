@@ -10,13 +10,14 @@ PLUGIN_DIR = target/plugin
 DOCKER = docker
 CARGO = cargo
 
-.PHONY: help test demo bench-faults plugin plugin-rootfs fmt clippy
+.PHONY: help test demo bench-faults soak plugin plugin-rootfs fmt clippy
 
 help:
 	@echo 'make test            every test; on Debian as root it installs a Docker engine and receivers first;'
 	@echo '                     at least 10 minutes: one test is a real outage of that length, beside the others'
 	@echo 'make demo            the main job on embedded parts: no root, no Docker, no network'
 	@echo 'make bench-faults    outages and kills at 10,000 series x 1 s, beside prometheus agent and vmagent where they are installed (6 min)'
+	@echo 'make soak            half an hour at 50 ms with churn, faults and restarts; prints memory, descriptors, threads and disk by the minute'
 	@echo 'make plugin          builds the static binary and creates the Docker plugin "$(PLUGIN_NAME)"'
 	@echo '                     MANIFEST=deploy/config.data.json for the queue that survives upgrades; PLUGIN_NAME=...'
 	@echo 'make plugin-rootfs   the same, but stops before Docker: $(PLUGIN_DIR)/{config.json,rootfs/docker-remote-write}'
@@ -30,6 +31,9 @@ demo:
 
 bench-faults:
 	$(CARGO) bench --locked --bench faults
+
+soak:
+	$(CARGO) bench --locked --bench soak
 
 # --target is mandatory: without it crt-static reaches build scripts and proc-macros too, and rustc refuses those.
 # A plugin's rootfs is empty, so a binary that wants a dynamic loader would only fail at `enable`, as "no such file".

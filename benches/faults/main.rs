@@ -11,7 +11,9 @@ mod contender;
 #[path = "../support/http.rs"]
 mod http;
 mod scenario;
+#[path = "../support/sink.rs"]
 mod sink;
+#[path = "../support/target.rs"]
 mod target;
 
 use std::io;

@@ -5,8 +5,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::contender::{Contender, Running};
-use super::sink::Sink;
-use super::target::Target;
+use super::sink::{Mood, Sink};
+use super::target::{Target, Twist};
 
 /// Everything works for so long before a fault.
 const QUIET: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ impl Scenario {
 /// Runs one program through one fault; the row of the table.
 pub(crate) fn run(contender: Contender, scenario: Scenario, series: usize) -> io::Result<String> {
     let dir = tempfile::tempdir()?;
-    let (target, sink) = (Target::start(series)?, Sink::start()?);
+    let (target, sink) = (Target::start(series, |_| Twist::None)?, Sink::start()?);
     let start = || contender.start(dir.path(), target.address, sink.address);
     let mut running = start()?;
     wait(|| sink.count(series, 3).lost == 0 && target.served() >= 3, DEADLINE)?;
@@ -56,11 +56,11 @@ pub(crate) fn run(contender: Contender, scenario: Scenario, series: usize) -> io
     };
     match scenario {
         Scenario::Outage => {
-            sink.set_out(true);
+            sink.set(Mood::Unavailable);
             sleep(Duration::from_secs(60));
         }
         Scenario::KillInOutage | Scenario::TermInOutage => {
-            sink.set_out(true);
+            sink.set(Mood::Unavailable);
             sleep(Duration::from_secs(20));
             running = again(running, matches!(scenario, Scenario::KillInOutage))?;
             sleep(Duration::from_secs(20));
@@ -73,7 +73,7 @@ pub(crate) fn run(contender: Contender, scenario: Scenario, series: usize) -> io
         }
     }
     let (recovered, backlog) = (Instant::now(), target.served());
-    sink.set_out(false);
+    sink.set(Mood::Taking);
     let _ = wait(|| settled(&sink, series, backlog, recovered), DEADLINE);
     let drained = sink.count(series, backlog).last.map(|last| last.saturating_duration_since(recovered));
     let to = target.served();

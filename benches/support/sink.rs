@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use docker_remote_write::proto::v1::TimeSeries;
 use docker_remote_write::wire::decode::decode_v1;
@@ -21,8 +20,25 @@ pub(crate) struct Sink {
 
 #[derive(Default)]
 struct Shared {
-    out: AtomicBool,
+    mood: Mutex<Mood>,
     arrived: Mutex<Arrived>,
+}
+
+/// What is done with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(dead_code, reason = "each bench has its own faults")]
+pub(crate) enum Mood {
+    /// Counted and answered 204.
+    #[default]
+    Taking,
+    /// Answered 503.
+    Unavailable,
+    /// The connection is closed without an answer.
+    Closing,
+    /// Counted, and the connection closed without an answer: it comes a second time.
+    Forgetting,
+    /// Counted and answered 204 after this time.
+    Slow(Duration),
 }
 
 /// Everything that was answered 204.
@@ -67,9 +83,9 @@ impl Sink {
         Ok(sink)
     }
 
-    /// From now on everything is answered 503, or taken again.
-    pub(crate) fn set_out(&self, out: bool) {
-        self.shared.out.store(out, Ordering::SeqCst);
+    /// From now on requests meet this.
+    pub(crate) fn set(&self, mood: Mood) {
+        *self.shared.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
     }
 
     pub(crate) fn count(&self, series: usize, to: u64) -> Count {
@@ -91,7 +107,7 @@ impl Sink {
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Arrived> {
+    fn lock(&self) -> MutexGuard<'_, Arrived> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -106,14 +122,23 @@ impl Shared {
             if (&mut reader).take(length).read_to_end(&mut body)? as u64 != length {
                 return Ok(());
             }
-            if self.out.load(Ordering::SeqCst) {
-                writer.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")?;
-                continue;
+            let mood = *self.mood.lock().unwrap_or_else(PoisonError::into_inner);
+            match mood {
+                Mood::Taking | Mood::Forgetting => {}
+                Mood::Unavailable => {
+                    writer.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")?;
+                    continue;
+                }
+                Mood::Closing => return Ok(()),
+                Mood::Slow(pause) => thread::sleep(pause),
             }
             let request = decode_v1(&body, 1 << 30).map_err(io::Error::other)?;
             let mut arrived = self.lock();
             request.timeseries.iter().for_each(|series| arrived.take(series));
             drop(arrived);
+            if mood == Mood::Forgetting {
+                return Ok(());
+            }
             writer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
         }
     }
