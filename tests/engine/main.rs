@@ -29,6 +29,10 @@ mod disk;
 
 /// ext4 on loop devices that fill up, freeze, turn read-only and lose bytes under the queue.
 mod loop_disk;
+
+/// A file system that refuses every change with EIO or as read-only, and takes them again.
+mod faulty_disk;
+
 /// A sample that a real Prometheus refuses, and the others of its request.
 mod poison;
 

@@ -1,6 +1,7 @@
 //! Starts, asks and ends the real programs. Synchronous on purpose: nothing here may share a runtime with anything.
 
 mod engine;
+mod faulty;
 mod frozen;
 mod http;
 mod plugin;
@@ -12,6 +13,7 @@ use std::io::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) use engine::Engine;
+pub(crate) use faulty::FaultyDisk;
 pub(crate) use frozen::FreezableDisk;
 pub(crate) use http::post_like_dockerd;
 pub(crate) use plugin::{Manifest, Plugin};
