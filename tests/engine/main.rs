@@ -18,6 +18,9 @@ mod live_restore;
 /// Under live-restore nobody reads the plugin's stdout while the daemon is down.
 mod unread_stdout;
 
+/// `docker plugin upgrade` through a registry, in an outage.
+mod upgrade;
+
 /// A setting that nobody can use.
 mod bad_setting;
 
