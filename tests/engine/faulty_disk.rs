@@ -54,7 +54,7 @@ async fn everything_arrives(refuse: impl FnOnce(&FaultyDisk), label: &str, words
     world.until_ups(served).await;
     let counter = format!("queue_faults_total {label}");
     let counted = |state: &State| own(state).values().map(|round| round[&counter]).max().unwrap_or(0);
-    world.receiver.wait_until(|state| counted(state) > 0, DEADLINE).await.unwrap();
+    world.receiver.wait_until(|state| counted(state) > 0, DEADLINE).await.expect("the counter arrives");
     world.receiver.read(|state| {
         assert!(counted(state) <= disk.refused(), "{} counted, {} refused", counted(state), disk.refused());
         let memory = own(state).values().any(|round| round["queue_waiting_records"] > 0);
