@@ -189,7 +189,7 @@ impl App {
         }
         let names = config.endpoints.iter().map(|endpoint| endpoint.name.clone());
         let ledgers: Vec<_> = names.enumerate().map(|(number, name)| (name, queue.ledger(number))).collect();
-        say_what_is_left(&ledgers);
+        say_what_is_left(&ledgers, config.mode, &config.queue.storage);
         Ok(ledgers)
     }
 }
@@ -283,13 +283,20 @@ async fn drain(senders: &[(String, Sender)], queue: &Queue, storage: &Storage, l
 }
 
 /// The last line of each endpoint's ledger: with it the books of one process after the other can be checked against what a receiver holds.
-fn say_what_is_left(ledgers: &[(String, Ledger)]) {
+fn say_what_is_left(ledgers: &[(String, Ledger)], mode: Mode, storage: &Storage) {
+    // dockerd says nothing to a plugin that is to be upgraded: any end may be the one before.
+    let upgrade_wipes = match (mode, storage) {
+        (Mode::Plugin, Storage::Disk(dir)) => !is_mount_point(dir),
+        (Mode::Plugin, Storage::Memory) | (Mode::Run, Storage::Disk(_) | Storage::Memory) => false,
+    };
     for (endpoint, ledger) in ledgers {
         let Ledger { appended, recovered, delivered, rejected, expired, overflowed, lost_at_exit, pending } =
             ledger;
         info!(%endpoint, appended, recovered, delivered, rejected, expired, overflowed, lost_at_exit, pending, "the ledger at the end");
         if ledger.lost_at_exit > 0 {
             warn!(%endpoint, samples = ledger.lost_at_exit, "undelivered samples are lost: the queue was in memory");
+        } else if ledger.pending > 0 && upgrade_wipes {
+            warn!(%endpoint, samples = ledger.pending, "undelivered samples stay in the queue; the next start sends them, but a plugin upgrade before that wipes them");
         } else if ledger.pending > 0 {
             info!(%endpoint, samples = ledger.pending, "undelivered samples stay in the queue; the next start sends them");
         }

@@ -339,9 +339,10 @@ impl Book {
         self.accounts.iter().any(Account::is_dirty)
     }
 
-    pub(super) fn persisted(&mut self, endpoint: usize, position: Position) {
+    /// What its cursor file says; `None` where that is not known any more.
+    pub(super) fn persisted(&mut self, endpoint: usize, position: Option<Position>) {
         if let Some(account) = self.accounts.get_mut(endpoint) {
-            account.persisted = Some(position);
+            account.persisted = position;
         }
     }
 

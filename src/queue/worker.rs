@@ -226,7 +226,7 @@ impl Worker {
             match cursor.write(&*self.files, *position) {
                 Ok(created) => {
                     new |= created;
-                    self.shared.with(|desk| desk.book.persisted(*endpoint, *position));
+                    self.shared.with(|desk| desk.book.persisted(*endpoint, Some(*position)));
                 }
                 Err(error) => failure = Some(error),
             }
@@ -286,8 +286,12 @@ impl Worker {
         self.sync_journals()?;
         // Their names too.
         self.sync_directory()?;
-        for cursor in &mut self.cursors {
-            cursor.sync()?;
+        for (endpoint, cursor) in self.cursors.iter_mut().enumerate() {
+            if let Err(error) = cursor.sync() {
+                // The kernel has dropped what was written, and lets the next sync succeed.
+                self.shared.with(|desk| desk.book.persisted(endpoint, None));
+                return Err(error);
+            }
         }
         self.sync_directory()
     }

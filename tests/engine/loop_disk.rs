@@ -172,18 +172,23 @@ async fn a_frozen_ext4() {
     outage.ends_with_everything().await;
 }
 
-/// ext4 turns read-only with files open for writing, where `mount -o remount,ro` is refused; no remount mends that. So what the
-/// disk cannot take is delivered from memory, and the end is a clean one.
+/// ext4 turns read-only with files open for writing, where `mount -o remount,ro` is refused; no remount mends that (`faulty_disk` has a disk that
+/// comes back). So what the disk cannot take is delivered from memory, and the end is a clean one.
 #[tokio::test]
 async fn an_ext4_that_turns_read_only() {
     let world = World::new().await;
     let disk =
         Mount::ext4(&world.path("image"), &world.path("queue"), "has_journal", "loop,errors=remount-ro");
     let mut outage = Outage::begin(world, &[]).await;
+    let remount = |how: &str| Command::new("mount").args(["-o", how]).arg(&disk.0).output();
+    let refused = remount("remount,ro").expect("mount is installed");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("busy"), "{refused:?}");
     disk.break_down();
     assert!(disk.is_read_only());
     outage.program.says("Read-only file system").await;
     outage.scrapes_go_on().await;
+    let mended = remount("remount,rw").expect("mount is installed");
+    assert!(!mended.status.success() && disk.is_read_only(), "{mended:?}");
     let Outage { world, program, .. } = outage;
     let served = world.engine.scrapes();
     world.receiver.answer(Answer::Normal);
@@ -204,7 +209,7 @@ async fn a_thin_disk_that_takes_bytes_and_cannot_keep_them() {
     let _disk = Mount::ext4(&world.path("thin/image"), &world.path("queue"), "^has_journal", "loop");
     let mut outage = Outage::begin(world, &[]).await;
     thin.fill(0);
-    outage.program.says("the queue's disk fails").await;
+    outage.program.says("No space left on device").await;
     outage.scrapes_go_on().await;
     thin.empty();
     outage.ends_with_everything().await;

@@ -18,6 +18,9 @@ mod live_restore;
 /// Under live-restore nobody reads the plugin's stdout while the daemon is down.
 mod unread_stdout;
 
+/// `docker plugin upgrade` through a registry, in an outage.
+mod upgrade;
+
 /// A setting that nobody can use.
 mod bad_setting;
 
@@ -29,6 +32,10 @@ mod disk;
 
 /// ext4 on loop devices that fill up, freeze, turn read-only and lose bytes under the queue.
 mod loop_disk;
+
+/// A file system that refuses every change with EIO or as read-only, and takes them again.
+mod faulty_disk;
+
 /// A sample that a real Prometheus refuses, and the others of its request.
 mod poison;
 

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use rustix::io::Errno;
 
 use super::super::cursor::{USED, file_name};
 use super::*;
@@ -54,6 +55,35 @@ async fn a_cursor_without_a_readable_slot_starts_at_the_oldest_record_and_is_cou
         drop(queue);
         assert_eq!(home.open(&["a", "b"]).stats().damage.damaged_cursors, 0, "it was mended");
     }
+}
+
+/// After a sync that failed the kernel drops the bytes and lets the next sync succeed: as with records, they have to be written again.
+#[tokio::test]
+async fn a_cursor_whose_sync_has_failed_is_written_again() {
+    let mut home = Home::new();
+    let short = Duration::from_millis(20);
+    home.timing = Timing { retry: short, sync: short, ..home.timing };
+    let queue = home.open(&["a"]);
+    queue.append(meta(10), payload(1, 50));
+    written(&queue);
+    queue.settle(0, at(1, 4), Fate::Delivered);
+    written(&queue);
+    home.sabotage.fail_syncs(Errno::IO);
+    queue.settle(0, at(1, 6), Fate::Delivered);
+    let another_fails = || {
+        let faults = queue.stats().faults.io;
+        eventually("a sync fails", || queue.stats().faults.io > faults);
+    };
+    another_fails();
+    let path = home.path().join(file_name("a"));
+    std::fs::write(&path, [0; 1024]).unwrap();
+    another_fails();
+    home.sabotage.heal();
+    eventually("the cursor is back", || std::fs::read(&path).unwrap() != [0; 1024]);
+    written(&queue);
+    drop(queue);
+    let queue = home.open(&["a"]);
+    assert_eq!((queue.cursor(0), queue.stats().damage.damaged_cursors), (at(1, 6), 0));
 }
 
 proptest! {

@@ -1,23 +1,29 @@
 //! Starts, asks and ends the real programs. Synchronous on purpose: nothing here may share a runtime with anything.
 
 mod engine;
+mod faulty;
 mod frozen;
 mod http;
 mod plugin;
 mod process;
 mod receiver;
+mod registry;
 mod series;
+mod strict;
 
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) use engine::Engine;
+pub(crate) use faulty::FaultyDisk;
 pub(crate) use frozen::FreezableDisk;
 pub(crate) use http::post_like_dockerd;
 pub(crate) use plugin::{Manifest, Plugin};
 pub(crate) use process::Process;
 pub(crate) use receiver::{Kind, Receiver};
+pub(crate) use registry::Registry;
 pub(crate) use series::{assert_ledger_closes, assert_no_gaps, phase};
+pub(crate) use strict::StrictReceiver;
 
 /// Long enough for anything here on two busy cores; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -52,29 +52,42 @@ impl Plugin {
 
     /// Runs `make plugin MANIFEST=...` against the engine.
     pub(crate) fn make(engine: &Engine, manifest: Manifest) -> Output {
-        let _one_at_a_time = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut command = Command::new("make");
-        engine.address(&mut command);
-        // What `cargo test` adds to our environment describes this test program: build scripts (ours, ring's) would take it for a change.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            let ours = ["CARGO", "OUT_DIR", "REVISION"].contains(&&*text);
-            if ours
-                || ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_"]
-                    .iter()
-                    .any(|prefix| text.starts_with(prefix))
-            {
-                command.env_remove(&name);
-            }
-        }
-        command
-            .arg("--no-print-directory")
-            .arg("--directory")
-            .arg(env!("CARGO_MANIFEST_DIR"))
-            .arg("plugin")
-            .arg(format!("MANIFEST={}", manifest.path()))
-            .output()
-            .expect("make is installed")
+        make(manifest, "plugin", |command| engine.address(command))
+    }
+
+    /// `make plugin-rootfs` into `dir`: what `docker plugin create` is given.
+    pub(crate) fn make_rootfs(manifest: Manifest, dir: &Path) {
+        let output = make(manifest, "plugin-rootfs", |command| {
+            command.arg(format!("PLUGIN_DIR={}", dir.display()));
+        });
+        assert!(output.status.success(), "make plugin-rootfs: {output:?}");
+    }
+
+    /// `docker plugin install` from a registry, not enabled yet.
+    pub(crate) fn install(
+        engine: &Engine,
+        manifest: Manifest,
+        reference: &str,
+        settings: &[(&str, &str)],
+    ) -> Plugin {
+        let pairs: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut args =
+            vec!["plugin", "install", "--disable", "--grant-all-permissions", "--alias", NAME, reference];
+        args.extend(pairs.iter().map(String::as_str));
+        engine.docker(&args);
+        Plugin { id: engine.docker(&["plugin", "inspect", NAME, "--format", "{{.Id}}"]), manifest }
+    }
+
+    /// `docker plugin upgrade` to another reference.
+    pub(crate) fn upgrade(&self, engine: &Engine, reference: &str) {
+        engine.docker(&[
+            "plugin",
+            "upgrade",
+            "--skip-remote-check",
+            "--grant-all-permissions",
+            NAME,
+            reference,
+        ]);
     }
 
     /// `docker plugin set`, all settings in one call.
@@ -166,6 +179,31 @@ impl Plugin {
             .filter(|line| line.contains(&own))
             .fold(String::new(), |all, line| all + line + "\n")
     }
+}
+
+/// Runs `make TARGET MANIFEST=...`, with what `prepare` adds.
+fn make(manifest: Manifest, target: &str, prepare: impl FnOnce(&mut Command)) -> Output {
+    let _one_at_a_time = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut command = Command::new("make");
+    prepare(&mut command);
+    // What `cargo test` adds to our environment describes this test program: build scripts (ours, ring's) would take it for a change.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let ours = ["CARGO", "OUT_DIR", "REVISION"].contains(&&*text);
+        if ours
+            || ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_"].iter().any(|prefix| text.starts_with(prefix))
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .arg("--no-print-directory")
+        .arg("--directory")
+        .arg(env!("CARGO_MANIFEST_DIR"))
+        .arg(target)
+        .arg(format!("MANIFEST={}", manifest.path()))
+        .output()
+        .expect("make is installed")
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> Duration {
