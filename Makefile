@@ -9,8 +9,12 @@ PLUGIN_NAME = remote-write
 PLUGIN_DIR = target/plugin
 DOCKER = docker
 CARGO = cargo
+# How long each fuzz target runs, which one (all of them), and the profile: `dev` needs no build of its own, `fuzz` is faster.
+TIME = 60s
+TARGET =
+FUZZ_PROFILE = fuzz
 
-.PHONY: help test demo bench-faults soak plugin plugin-rootfs fmt clippy
+.PHONY: help test demo bench-faults soak fuzz plugin plugin-rootfs fmt clippy
 
 help:
 	@echo 'make test            every test; on Debian as root it installs a Docker engine and receivers first;'
@@ -18,6 +22,7 @@ help:
 	@echo 'make demo            the main job on embedded parts: no root, no Docker, no network'
 	@echo 'make bench-faults    outages and kills at 10,000 series x 1 s, beside prometheus agent and vmagent where they are installed (6 min)'
 	@echo 'make soak            half an hour at 50 ms with churn, faults and restarts; prints memory, descriptors, threads and disk by the minute'
+	@echo 'make fuzz            fuzzes every target for TIME each (60s; 10m, 2h), or TARGET alone: docs/fuzzing.md'
 	@echo 'make plugin          builds the static binary and creates the Docker plugin "$(PLUGIN_NAME)"'
 	@echo '                     MANIFEST=deploy/config.data.json for the queue that survives upgrades; PLUGIN_NAME=...'
 	@echo 'make plugin-rootfs   the same, but stops before Docker: $(PLUGIN_DIR)/{config.json,rootfs/docker-remote-write}'
@@ -34,6 +39,10 @@ bench-faults:
 
 soak:
 	$(CARGO) bench --locked --bench soak
+
+# One at a time: a target's bounds of time are its own.
+fuzz:
+	FUZZ_TIME='$(TIME)' $(CARGO) test --locked --profile '$(FUZZ_PROFILE)' --test fuzz -- --nocapture --test-threads=1 $(TARGET)
 
 # --target is mandatory: without it crt-static reaches build scripts and proc-macros too, and rustc refuses those.
 # A plugin's rootfs is empty, so a binary that wants a dynamic loader would only fail at `enable`, as "no such file".

@@ -122,6 +122,8 @@ if [[ $(id -u) == 0 && -e /etc/debian_version ]] && have apt-get; then install_p
 start_outage
 
 count cargo test --locked --no-fail-fast
+# What is kept was replayed above; now five seconds of new inputs for each target, in the profile that is built already.
+count make --no-print-directory fuzz TIME=5s FUZZ_PROFILE=dev
 
 obstacle=$(engine_obstacle)
 if [[ -z $obstacle ]]; then

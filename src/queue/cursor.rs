@@ -5,6 +5,7 @@ use std::io;
 use super::Position;
 use super::files::{Files, Handle, Mode};
 use super::format;
+use super::segment::SEQUENCE_CEILING;
 
 /// The slots stand in sectors of their own.
 const SLOT_DISTANCE: usize = 512;
@@ -28,7 +29,9 @@ pub(super) fn load(files: &dyn Files, name: &str) -> io::Result<Option<(u64, Pos
     let length = file.len()?.min(FILE_BYTES as u64) as usize;
     file.read_exact_at(&mut bytes[..length], 0)?;
     let slots = [format::read_slot(&bytes), format::read_slot(&bytes[SLOT_DISTANCE..])];
-    Ok(slots.into_iter().flatten().max_by_key(|(generation, _)| *generation))
+    // Both are counted on from here. What no honest queue reaches is as good as unreadable, whatever its checksum says.
+    let honest = |slot: &(u64, Position)| slot.0.max(slot.1.sequence) < SEQUENCE_CEILING;
+    Ok(slots.into_iter().flatten().filter(honest).max_by_key(|(generation, _)| *generation))
 }
 
 /// Writes one endpoint's cursor file.

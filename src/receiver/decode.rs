@@ -49,7 +49,9 @@ pub(super) fn decode(body: &[u8], max_message_bytes: usize) -> Result<Decoded, V
 
 fn violation(error: DecodeError) -> Violation {
     match error {
-        DecodeError::Snappy(_) | DecodeError::TooLarge { .. } => Violation::Snappy(error.to_string()),
+        DecodeError::Snappy(_) | DecodeError::TooLarge { .. } | DecodeError::Unfounded { .. } => {
+            Violation::Snappy(error.to_string())
+        }
         DecodeError::Protobuf(_)
         | DecodeError::Truncated
         | DecodeError::UnexpectedField(_)

@@ -19,6 +19,14 @@ pub enum DecodeError {
         /// What is allowed.
         max: usize,
     },
+    /// The header of the snappy block asks for more than so few bytes can become.
+    #[error("{len} bytes uncompressed, more than a snappy block of {compressed} bytes can hold")]
+    Unfounded {
+        /// What the block says.
+        len: usize,
+        /// The block's own bytes.
+        compressed: usize,
+    },
     /// Not protobuf, or a field of another type.
     #[error("not the protobuf message: {0}")]
     Protobuf(#[from] prost::DecodeError),

@@ -2,6 +2,9 @@
 
 use super::DecodeError;
 
+/// The most bytes that one byte of a block becomes: a copy of 64 bytes takes three, and no element does better.
+const MOST_FROM_A_BYTE: usize = 22;
+
 /// Compresses message after message into one buffer.
 pub struct Compressor {
     encoder: snap::raw::Encoder,
@@ -38,11 +41,15 @@ impl std::fmt::Debug for Compressor {
 /// Decompresses `body` into `out`, replacing what is there.
 ///
 /// # Errors
-/// When the body is no snappy block, or says that it holds more than `max_uncompressed` bytes (nothing is allocated then).
+/// When the body is no snappy block, or says that it holds more than `max_uncompressed` bytes, or than its own bytes can become (nothing is
+/// allocated then: a body of seven bytes would otherwise take as many as it likes to say).
 pub fn decompress_into(body: &[u8], max_uncompressed: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let len = snap::raw::decompress_len(body)?;
     if len > max_uncompressed {
         return Err(DecodeError::TooLarge { len, max: max_uncompressed });
+    }
+    if len > body.len().saturating_mul(MOST_FROM_A_BYTE) {
+        return Err(DecodeError::Unfounded { len, compressed: body.len() });
     }
     if out.len() < len {
         out.resize(len, 0);

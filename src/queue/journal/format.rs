@@ -25,9 +25,11 @@ pub(in crate::queue) struct Scan {
     pub(in crate::queue) entries: BTreeSet<Vec<u8>>,
     /// Where the next batch may be written; 0 where the file has to begin anew.
     pub(in crate::queue) end: u64,
-    /// Bytes behind `end` that were not written to their end, or whose header is gone.
+    /// Behind the last batch that counts; the same as `end`, but where the file's header is damaged.
+    pub(in crate::queue) readable: u64,
+    /// Bytes behind `readable` that were not written to their end, or whose header is gone.
     pub(in crate::queue) torn_bytes: u64,
-    /// Bytes behind `end` of batches whose record did not come to be.
+    /// Bytes behind `readable` of batches whose record did not come to be.
     pub(in crate::queue) unborn_bytes: u64,
     /// The newest sequence of any batch.
     pub(in crate::queue) newest: u64,
@@ -80,6 +82,7 @@ pub(in crate::queue) fn scan(bytes: &[u8], unborn: u64) -> Scan {
         // What follows may be good; but nothing is written behind a header that nobody reads.
         FileHeader::Damaged => found.damaged = 1,
     }
+    found.readable = at as u64;
     while at < bytes.len() {
         match batch_at(bytes, at) {
             Some(batch) if !batch.whole && batch.sequence >= unborn => {
@@ -93,7 +96,8 @@ pub(in crate::queue) fn scan(bytes: &[u8], unborn: u64) -> Scan {
                     None => found.damaged += 1,
                 }
                 at += batch.framed;
-                found.end = if found.end > 0 { at as u64 } else { 0 };
+                found.readable = at as u64;
+                found.end = if found.end > 0 { found.readable } else { 0 };
             }
             None => match resync(bytes, at + 1) {
                 Some(next) => {

@@ -48,7 +48,8 @@ fn recover_one(
             return (notebook.recovered(Vec::new(), None), writer);
         }
     };
-    let Scan { entries, end, torn_bytes, unborn_bytes, newest, damaged } = format::scan(&bytes, unborn);
+    let Scan { entries, end, readable, torn_bytes, unborn_bytes, newest, damaged } =
+        format::scan(&bytes, unborn);
     // A lost cursor may have stood behind them, and a sequence that came again would bring them back to life.
     opening.next = opening.next.max(newest.saturating_add(1).min(SEQUENCE_CEILING));
     opening.damage.journal_torn_bytes += torn_bytes;
@@ -65,7 +66,7 @@ fn recover_one(
     if unborn_bytes > 0 {
         info!(path = %path.display(), bytes = unborn_bytes, "changes of records that a kill has kept from the disk are taken back");
     }
-    let clean = torn_bytes + unborn_bytes == 0 || cut(files, file, end);
+    let clean = torn_bytes + unborn_bytes == 0 || cut(files, file, readable);
     let writer = JournalFile::new(notebook.name(), end);
     opening.journal_bytes += end;
     let usable = clean && damaged == 0;
