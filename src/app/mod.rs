@@ -2,6 +2,8 @@
 //!
 //! Everything that runs belongs to one [`App`]; nothing here knows an API of dockerd or a line of an exposition.
 
+mod crash;
+mod exit_note;
 mod identity_note;
 mod note;
 pub mod plugin;
@@ -12,10 +14,11 @@ mod self_heal;
 mod self_metrics;
 mod signals;
 
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,13 +27,15 @@ use tracing::{error, info, warn};
 use crate::collector::{Collector, CollectorMetrics, Commands, Links, SelfExposition, SocketWatch};
 use crate::config::{Config, Mode};
 use crate::model::now_ms;
-use crate::queue::{Ledger, OpenError, Queue, Storage};
+use crate::plugin::Fault;
+use crate::queue::{self, Ledger, OpenError, Queue, Storage};
 use crate::remote::{self, Sender, SetupError};
 use crate::scrape::{Address, Identity, ScrapeError};
 use crate::telemetry::log::LogWriter;
+use crash::{Guard, Panicked, Parts, caught};
+use exit_note::ExitNote;
 pub use rules_file::RulesFileError;
 use rules_file::{Reloads, RulesFile};
-use self_heal::ExitNote;
 use self_metrics::SelfMetrics;
 
 /// The `job` of our own series.
@@ -71,10 +76,36 @@ pub struct App {
     config: Config,
     queue: Queue,
     log: Option<LogWriter>,
-    exit_note: Option<ExitNote>,
+    own_ends: Option<OwnEnds>,
     rules_file: Option<RulesFile>,
     /// What an earlier process has learned of the engine.
     identity: Identity,
+}
+
+/// When a process that is started anew at once may end by itself.
+#[derive(Debug)]
+struct OwnEnds {
+    stale_socket: ExitNote,
+    crash: Guard,
+}
+
+/// How it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Of each endpoint.
+    pub ledgers: Vec<(String, Ledger)>,
+    /// The part that has panicked, where that is why it ended.
+    pub crashed: Option<String>,
+}
+
+/// Why the rooms are closed.
+#[derive(Debug)]
+enum End {
+    Told,
+    /// Only a new process can scrape again.
+    StaleSocket,
+    /// This part has panicked.
+    Crash(String),
 }
 
 impl App {
@@ -90,7 +121,7 @@ impl App {
         }
         let rules_file = open_rules(&config)?;
         let names: Vec<String> = config.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        let queue = match (Queue::open(&config.queue, &names), config.mode) {
+        let queue = match (open_queue(&config.queue, &names), config.mode) {
             (Ok(queue), _) => queue,
             (Err(error), Mode::Run) => return Err(error.into()),
             (Err(error), Mode::Plugin) => {
@@ -107,14 +138,17 @@ impl App {
             true => Identity::default(),
             false => identity_note::read(&config.queue.storage),
         };
-        Ok(Self { config, queue, log, exit_note: None, rules_file, identity })
+        Ok(Self { config, queue, log, own_ends: None, rules_file, identity })
     }
 
-    /// Makes [`App::run`] end by itself where only a new process can scrape again (a metrics socket that live-restore has left dead): for
-    /// a process that dockerd starts anew. Blocks while the disk does.
+    /// For a process that dockerd starts anew at once when it ends: [`App::run`] then ends by itself where only a new process can scrape again (a
+    /// metrics socket that live-restore has left dead), and takes its time with the end that a panic demands. `born`: when the process was; `fault` is
+    /// told of a panic. Blocks while the disk does.
     #[must_use]
-    pub fn self_healing(mut self) -> Self {
-        self.exit_note = Some(ExitNote::read(&self.config.queue.storage));
+    pub fn self_healing(mut self, born: Instant, fault: Fault) -> Self {
+        let storage = &self.config.queue.storage;
+        let stale_socket = ExitNote::read(storage, self_heal::NOTE);
+        self.own_ends = Some(OwnEnds { stale_socket, crash: Guard::read(storage, born, fault) });
         self
     }
 
@@ -124,16 +158,14 @@ impl App {
         &self.queue
     }
 
-    /// Runs until `shutdown` (which it cancels itself where [`App::self_healing`] applies), then drains, and returns each endpoint's ledger. Must be called inside a runtime with I/O and time.
+    /// Runs until `shutdown` (which it cancels itself where [`App::self_healing`] applies, or a part has panicked), then drains. Must be called inside a
+    /// runtime with I/O and time.
     ///
     /// # Errors
     /// When the target's HTTP client cannot be set up.
-    pub async fn run(
-        self,
-        commands: Commands,
-        shutdown: CancellationToken,
-    ) -> Result<Vec<(String, Ledger)>, BuildError> {
-        let Self { config, queue, log, exit_note, rules_file, identity } = self;
+    pub async fn run(self, commands: Commands, shutdown: CancellationToken) -> Result<Ended, BuildError> {
+        let Self { config, queue, log, own_ends, rules_file, identity } = self;
+        let storage = &config.queue.storage;
         let sending = CancellationToken::new();
         let senders: Vec<(String, Sender)> = config
             .endpoints
@@ -152,46 +184,71 @@ impl App {
         let links =
             Links { saved: identity, learned: Some(learn), rules: rules_file.as_ref().map(RulesFile::rules) };
         let collector = Collector::new(&config.collector(), own, links, &queue, metrics.clone())?;
-        say_where_the_queue_is(&config.queue.storage);
+        say_where_the_queue_is(storage);
 
-        // The collector is polled here, not spawned: it ends with `shutdown`, and nothing outlives this function.
-        let watch = match (exit_note, &config.scrape.address) {
+        // Polled here, not spawned: all of them end with `shutdown`, and nothing outlives this function.
+        let parts = Parts::new(shutdown.clone());
+        let (stale_socket, guard) = own_ends.map(|ends| (ends.stale_socket, ends.crash)).unzip();
+        let watch = match (stale_socket, &config.scrape.address) {
             (Some(note), Address::Unix { socket, .. }) => {
                 Some((SocketWatch::new(socket.clone(), &commands, metrics, note.last()), note))
             }
             (Some(_) | None, Address::Unix { .. } | Address::Http(_)) => None,
         };
-        let mut collecting = pin!(collector.run(commands, shutdown.clone()));
-        let ends_itself = tokio::select! {
+        let mut collecting = pin!(parts.run("the collector", collector.run(commands, shutdown.clone())));
+        let end = tokio::select! {
             biased;
-            () = &mut collecting => false,
-            () = until_hopeless(watch) => true,
-            never = identity_note::keep(&config.queue.storage, learned) => match never {},
-            never = watch_rules(rules_file) => match never {},
+            _ = &mut collecting => End::Told,
+            Some(()) = parts.run("the watch over the metrics socket", until_hopeless(watch)) => End::StaleSocket,
+            part = crash::until_crash(parts.first_dead(&senders, &queue), guard) => End::Crash(part),
+            Some(never) = parts.run("the note of the engine", identity_note::keep(storage, learned)) => match never {},
+            Some(never) = parts.run("the watch over the file of the rules", watch_rules(rules_file)) => match never {},
         };
-        if ends_itself {
+        // The next process is there in 0.1 s and sends what is on disk: waiting longer would only cost scrapes.
+        let (crashed, in_a_hurry) = match end {
+            End::Told => (None, false),
+            End::StaleSocket => (None, is_safe_on_disk(&queue)),
+            End::Crash(part) => (Some(part), true),
+        };
+        if !shutdown.is_cancelled() {
             shutdown.cancel();
             collecting.await;
         }
         let drain_limit = config.shutdown_drain_timeout;
-        // The next process is there in 0.1 s and sends what is on disk: waiting longer would only cost scrapes.
-        let hurry = ends_itself && is_safe_on_disk(&queue);
-        let drain_limit = if hurry { drain_limit.min(HURRIED_DRAIN) } else { drain_limit };
-        drain(&senders, &queue, &config.queue.storage, drain_limit).await;
-        sending.cancel();
-        for (endpoint, sender) in senders {
-            if tokio::time::timeout(SENDERS_END_LIMIT, sender.task).await.is_err() {
-                warn!(%endpoint, "the sender did not end in time; what it had in flight stays in the queue");
-            }
+        let drain_limit = if in_a_hurry { drain_limit.min(HURRIED_DRAIN) } else { drain_limit };
+        if let Err(Panicked) = caught(drain(&senders, &queue, storage, drain_limit)).await {
+            warn!("delivering at the end has panicked; what is undelivered stays in the queue");
         }
-        if tokio::time::timeout(CLOSE_LIMIT, queue.close()).await.is_err() {
-            warn!(limit = ?CLOSE_LIMIT, "the disk did not take the rest of the queue in time");
-        }
+        close(&queue, senders, &sending).await;
         let names = config.endpoints.iter().map(|endpoint| endpoint.name.clone());
         let ledgers: Vec<_> = names.enumerate().map(|(number, name)| (name, queue.ledger(number))).collect();
-        say_what_is_left(&ledgers, config.mode, &config.queue.storage);
-        Ok(ledgers)
+        say_what_is_left(&ledgers, config.mode, storage);
+        Ok(Ended { ledgers, crashed })
     }
+}
+
+/// Ends the senders, then writes what is in memory only: in bounded time, whatever hangs.
+async fn close(queue: &Queue, senders: Vec<(String, Sender)>, sending: &CancellationToken) {
+    sending.cancel();
+    for (endpoint, sender) in senders {
+        if tokio::time::timeout(SENDERS_END_LIMIT, sender.task).await.is_err() {
+            warn!(%endpoint, "the sender did not end in time; what it had in flight stays in the queue");
+        }
+    }
+    if tokio::time::timeout(CLOSE_LIMIT, queue.close()).await.is_err() {
+        warn!(limit = ?CLOSE_LIMIT, "the disk did not take the rest of the queue in time");
+    }
+}
+
+/// A directory that makes recovery panic is one that cannot be used: the next process would find the same.
+fn open_queue(config: &queue::Config, names: &[String]) -> Result<Queue, OpenError> {
+    catch_unwind(AssertUnwindSafe(|| Queue::open(config, names))).unwrap_or_else(|_| {
+        let path = match &config.storage {
+            Storage::Disk(path) => path.clone(),
+            Storage::Memory => PathBuf::new(),
+        };
+        Err(OpenError::Panicked { path })
+    })
 }
 
 async fn until_hopeless(watch: Option<(SocketWatch, ExitNote)>) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{App, signals};
+use super::{App, Ended, signals};
 use crate::collector;
 use crate::config::{Config, Loaded, Mode, Strings};
 use crate::telemetry::log::{self, LogWriter};
@@ -15,9 +15,13 @@ use crate::telemetry::log::{self, LogWriter};
 /// `EX_CONFIG` of sysexits.h: the settings must be mended, starting again will not help.
 pub const EXIT_CONFIG: u8 = 78;
 
+/// `EX_SOFTWARE` of sysexits.h: something has panicked.
+pub const EXIT_PANIC: u8 = 70;
+
 /// Runs until SIGTERM or SIGINT.
 #[must_use]
 pub fn run(env: &impl Strings) -> ExitCode {
+    log::install_panic_hook();
     let loaded = match Config::from_env(Mode::Run, env) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -33,7 +37,8 @@ pub fn run(env: &impl Strings) -> ExitCode {
         }
     };
     let code = match forward(loaded.config, log.clone()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ended { crashed: None, .. }) => ExitCode::SUCCESS,
+        Ok(Ended { crashed: Some(_), .. }) => ExitCode::from(EXIT_PANIC),
         Err(error) => {
             error!(%error, "cannot start");
             ExitCode::FAILURE
@@ -46,16 +51,19 @@ pub fn run(env: &impl Strings) -> ExitCode {
 /// Starts the log and says the settings' warnings.
 pub(super) fn start_log(loaded: &Loaded) -> Result<LogWriter, Box<dyn std::error::Error>> {
     let log = log::init(loaded.config.log, log::stdout()?)?;
-    log::install_panic_hook();
-    let version = env!("CARGO_PKG_VERSION");
-    info!(version, revision = env!("REVISION"), "docker-remote-write starts");
+    say_start();
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
     Ok(log)
 }
 
-fn forward(config: Config, log: LogWriter) -> Result<(), Box<dyn std::error::Error>> {
+pub(super) fn say_start() {
+    let version = env!("CARGO_PKG_VERSION");
+    info!(version, revision = env!("REVISION"), "docker-remote-write starts");
+}
+
+fn forward(config: Config, log: LogWriter) -> Result<Ended, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shutdown = CancellationToken::new();
     let app = App::build(config, Some(log))?;
@@ -67,5 +75,5 @@ fn forward(config: Config, log: LogWriter) -> Result<(), Box<dyn std::error::Err
     });
     // A name that is still being resolved must not hold up the exit.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    forwarded.map(|_| ())
+    forwarded
 }

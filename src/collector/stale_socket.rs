@@ -116,6 +116,12 @@ impl LastExit {
         }
     }
 
+    /// How long a process of age `uptime` has to go on before it may end, whatever for: dockerd does not start again what dies too young.
+    #[must_use]
+    pub fn wait(self, now_ms: i64, uptime: Duration) -> Duration {
+        self.remaining(now_ms, uptime).max(MIN_UPTIME.saturating_sub(uptime))
+    }
+
     /// What is left of the pause.
     fn remaining(self, now_ms: i64, uptime: Duration) -> Duration {
         let pause = match self {
@@ -280,6 +286,23 @@ mod tests {
         assert_eq!(socket.probed(Probe::Dead, seconds(60), at(60, 60), NOW), Next::Exit);
         assert_eq!(socket.probed(Probe::Alive, seconds(60), at(60, 60), NOW), Next::Rest);
         assert!(!socket.is_stale());
+    }
+
+    #[test]
+    fn no_process_ends_before_it_is_five_seconds_old() {
+        let cases = [
+            (seconds(0), LastExit::Never, 5),
+            (seconds(4), LastExit::Never, 1),
+            (seconds(5), LastExit::Never, 0),
+            (seconds(1), at(60, 60), 4),
+            (seconds(1), at(50, 60), 10),
+            (seconds(10), at(50, 60), 10),
+            (seconds(1), LastExit::Unknown, 59),
+            (seconds(60), LastExit::Unknown, 0),
+        ];
+        for (uptime, last, wait) in cases {
+            assert_eq!(last.wait(NOW, uptime), seconds(wait), "{uptime:?} {last:?}");
+        }
     }
 
     #[test]

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, BuildError};
+use crate::app::{App, BuildError, Ended};
 use crate::collector;
 use crate::config::{Config, Mode, Problems};
 use crate::plugin::{self, ApiThread, BindError, Fault};
-use crate::queue::{Ledger, Queue};
+use crate::queue::Queue;
 use crate::telemetry::log::{self, LogError};
 
 /// How often the ledger is looked at while the queue empties.
@@ -32,11 +32,11 @@ pub(super) enum PipeError {
     Log(#[from] LogError),
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
-    #[error("a thread of the program panicked")]
+    #[error("a part of the program panicked")]
     Panicked,
 }
 
-type Ended = Result<Vec<(String, Ledger)>, PipeError>;
+type Ran = Result<Ended, PipeError>;
 
 /// The running product.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Pipe {
     queue: Queue,
     shutdown: CancellationToken,
     api: ApiThread,
-    main: JoinHandle<Ended>,
+    main: JoinHandle<Ran>,
 }
 
 impl Pipe {
@@ -90,7 +90,11 @@ impl Pipe {
             api.join();
             main.join()
         });
-        let ledgers = joined.await.map_err(|_| PipeError::Panicked)?.map_err(|_| PipeError::Panicked)??;
+        let Ended { ledgers, crashed } =
+            joined.await.map_err(|_| PipeError::Panicked)?.map_err(|_| PipeError::Panicked)??;
+        if crashed.is_some() {
+            return Err(PipeError::Panicked);
+        }
         Ok(ledgers.iter().map(|(_, ledger)| ledger.delivered).sum())
     }
 }

@@ -128,6 +128,8 @@ fn route(method: &Method, path: &str) -> Route {
         "/Plugin.Activate" => Call::Activate,
         "/MetricsCollector.StartMetrics" => Call::Start,
         "/MetricsCollector.StopMetrics" => Call::Stop,
+        #[cfg(test)]
+        "/Panic" => panic!("a test wants it so"),
         _ => return Route::Unknown,
     };
     if method == Method::POST { Route::Call(call) } else { Route::WrongMethod }

@@ -12,11 +12,14 @@ mod socket;
 mod tests;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::net::UnixListener;
+use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -29,6 +32,9 @@ pub use self::socket::BindError;
 
 /// The name under which dockerd dials: `interface.socket` of both manifests.
 pub const SOCKET_NAME: &str = "remote-write.sock";
+
+/// After a panic of the thread that answers, so that it does not spin.
+const PANIC_PAUSE: Duration = Duration::from_millis(200);
 
 /// Where the socket lies inside a plugin: `/run/docker/plugins/` is the host's `/run/docker/plugins/<plugin id>/`.
 pub const SOCKET_PATH: &str = "/run/docker/plugins/remote-write.sock";
@@ -61,6 +67,8 @@ pub struct ApiThread {
 ///
 /// The socket has mode 0600. Its directory is made if it is missing; a socket that a dead process left behind is replaced.
 ///
+/// A panic ends neither the process nor the API: one while a connection is served costs that connection (dockerd calls again), any other all of them.
+///
 /// # Errors
 /// [`BindError`], which names the path: nothing runs then.
 pub fn serve(
@@ -72,25 +80,51 @@ pub fn serve(
     let failed = |source: io::Error| BindError::Thread { path: path.to_owned(), source };
     let socket = Socket::bind(path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let listener = {
-        let _context = runtime.enter();
-        UnixListener::from_std(socket.listener().map_err(failed)?).map_err(failed)?
+    let listener = listen(&runtime, &socket).map_err(failed)?;
+    let api = Api::new(control, fault);
+    let answer = move || {
+        keep_answering(&runtime, listener, socket, |listener, socket| {
+            let answering = server::run(listener, socket, api.clone(), cancel.clone());
+            LocalSet::new().block_on(&runtime, answering);
+        });
     };
-    let thread = thread::Builder::new()
-        .name("plugin-api".to_owned())
-        .spawn(move || {
-            LocalSet::new()
-                .block_on(&runtime, server::run(listener, socket, Api::new(control, fault), cancel));
-        })
-        .map_err(failed)?;
+    let thread = thread::Builder::new().name("plugin-api".to_owned()).spawn(answer).map_err(failed)?;
     Ok(ApiThread { thread })
+}
+
+fn listen(runtime: &Runtime, socket: &Socket) -> io::Result<UnixListener> {
+    let _context = runtime.enter();
+    UnixListener::from_std(socket.listener()?)
+}
+
+/// Until `answer` has taken the socket, through panics of it: what is bound outlives them, and with it the calls that nobody has accepted yet.
+fn keep_answering(
+    runtime: &Runtime,
+    listener: UnixListener,
+    socket: Socket,
+    answer: impl Fn(UnixListener, &mut Option<Socket>),
+) {
+    let (mut listener, mut socket) = (Some(Ok(listener)), Some(socket));
+    while let Some(bound) = &socket {
+        let listening = listener.take().unwrap_or_else(|| listen(runtime, bound));
+        let answered =
+            catch_unwind(AssertUnwindSafe(|| listening.map(|listener| answer(listener, &mut socket))));
+        match answered {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error!(%error, "cannot go on answering dockerd; trying again in 200 ms"),
+            Err(_) => error!(
+                "the thread that answers dockerd has panicked; it goes on in 200 ms, without the connections that it had"
+            ),
+        }
+        thread::sleep(PANIC_PAUSE);
+    }
 }
 
 impl ApiThread {
     /// Waits for the end of the thread, which comes within about a second after its token was cancelled. The socket file is gone then.
     pub fn join(self) {
         if self.thread.join().is_err() {
-            error!("the thread that answers dockerd has panicked");
+            error!("the thread that answers dockerd has panicked at its end");
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::UnixListener;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::api::Api;
 use super::patience::{Activity, Patient};
@@ -32,8 +32,13 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// For answers that are on their way when the end comes. StopMetrics takes half a second at most.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// Accepts and answers until `cancel`; then removes the socket, lets answers that are on their way finish, and ends.
-pub(super) async fn run(listener: UnixListener, socket: Socket, api: Api, cancel: CancellationToken) {
+/// Accepts and answers until `cancel`; then takes the socket and removes it, lets answers that are on their way finish, and ends.
+pub(super) async fn run(
+    listener: UnixListener,
+    socket: &mut Option<Socket>,
+    api: Api,
+    cancel: CancellationToken,
+) {
     let mut guests = Guests::default();
     loop {
         tokio::select! {
@@ -58,7 +63,7 @@ pub(super) async fn run(listener: UnixListener, socket: Socket, api: Api, cancel
         }
     }
     drop(listener);
-    drop(socket);
+    drop(socket.take());
     while let Some(ended) = guests.tasks.join_next_with_id().await {
         guests.forget(ended);
     }
@@ -75,7 +80,14 @@ impl Guests {
     fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
         let id = match ended {
             Ok((id, ())) => id,
-            Err(error) => error.id(),
+            Err(error) => {
+                if error.is_panic() {
+                    error!(
+                        "answering a call has panicked: its connection is closed, and dockerd calls again"
+                    );
+                }
+                error.id()
+            }
         };
         self.activities.remove(&id);
     }

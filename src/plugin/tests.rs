@@ -204,6 +204,50 @@ fn a_fault_is_500_with_the_reason_and_the_engine_lives_on() {
 }
 
 #[test]
+fn a_panic_over_a_call_costs_its_connection_and_nobody_elses() {
+    let plugin = Plugin::start();
+    let mut other = plugin.dial();
+    other.write_all(call(START).as_bytes()).unwrap();
+    assert_success(&read_answer(&mut other));
+    let mut unlucky = plugin.dial();
+    unlucky.write_all(call("/Panic").as_bytes()).unwrap();
+    assert_eq!(unlucky.read(&mut [0; 100]).unwrap(), 0, "closed without an answer: dockerd tries again");
+    plugin.obey();
+    other.write_all(call(STOP).as_bytes()).unwrap();
+    assert_success(&read_answer(&mut other));
+    assert_success(&plugin.ask(&call(START)));
+}
+
+#[test]
+fn a_panic_beside_all_calls_loses_none_that_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(SOCKET_NAME);
+    let (control, _commands) = control();
+    let cancel = CancellationToken::new();
+    let ended = cancel.clone();
+    let socket = Socket::bind(&path).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let listener = listen(&runtime, &socket).unwrap();
+    let answering = thread::spawn(move || {
+        let rounds = std::cell::Cell::new(0);
+        keep_answering(&runtime, listener, socket, |listener, socket| {
+            rounds.set(rounds.get() + 1);
+            assert!(rounds.get() > 2, "the first two rounds panic");
+            let api = Api::new(control.clone(), Fault::default());
+            LocalSet::new().block_on(&runtime, server::run(listener, socket, api, cancel.clone()));
+        });
+        rounds.get()
+    });
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(call(START).as_bytes()).unwrap();
+    assert_success(&read_answer(&mut stream));
+    ended.cancel();
+    assert_eq!(answering.join().unwrap(), 3);
+    assert!(!path.exists());
+}
+
+#[test]
 fn peers_that_say_nothing_or_nonsense_disturb_nobody() {
     let plugin = Plugin::start();
     // dockerd's probe before StartMetrics: connect, close, not a byte.

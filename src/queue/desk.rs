@@ -92,6 +92,8 @@ pub(super) struct Shared {
     pub(super) end: watch::Sender<u64>,
     /// Turns true when the thread has ended.
     pub(super) closed: watch::Sender<bool>,
+    /// Turns true when the thread has panicked, although it goes on.
+    pub(super) panicked: watch::Sender<bool>,
     pub(super) timing: Timing,
 }
 
@@ -106,7 +108,8 @@ impl Shared {
             sync_at: None,
             retired: false,
         };
-        Self { desk: Mutex::new(desk), bell: Condvar::new(), end, closed: watch::Sender::new(false), timing }
+        let (closed, panicked) = (watch::Sender::new(false), watch::Sender::new(false));
+        Self { desk: Mutex::new(desk), bell: Condvar::new(), end, closed, panicked, timing }
     }
 
     /// The desk stays usable whatever happened to another thread: each method of the book leaves it consistent.

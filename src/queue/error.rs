@@ -37,6 +37,12 @@ pub enum OpenError {
         /// With the errno.
         source: io::Error,
     },
+    /// Recovery has a bug that these files have found.
+    #[error("opening the queue panicked: a bug, whose place is in the log; moving the files of QUEUE_DIR ({}) out of the way helps", path.display())]
+    Panicked {
+        /// `QUEUE_DIR`.
+        path: PathBuf,
+    },
     /// The system gave no thread.
     #[error("cannot start the queue's thread: {source}; look for a limit on processes or memory")]
     Thread {

@@ -211,6 +211,20 @@ impl Queue {
         let _ = closed.wait_for(|closed| *closed).await;
     }
 
+    /// Resolves when the queue's thread has panicked: it tries to go on, so that what is in memory gets to the disk, but nobody should rely on it any
+    /// longer than that takes. Never with the queue in memory.
+    pub async fn panicked(&self) {
+        let mut panicked = self.owner.shared.panicked.subscribe();
+        // The sender lives as long as `self`.
+        let _ = panicked.wait_for(|panicked| *panicked).await;
+    }
+
+    /// As if its thread had panicked.
+    #[cfg(test)]
+    pub(crate) fn pretend_a_panic(&self) {
+        self.owner.shared.panicked.send_replace(true);
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.owner.shared
     }

@@ -90,6 +90,13 @@ impl Health {
         }
     }
 
+    /// Nothing is tried for a while.
+    pub(super) fn rest_all(&mut self, now: Instant, rest: Duration) {
+        for ward in &mut self.wards {
+            ward.rest_until = Some(now + rest);
+        }
+    }
+
     /// Counts a failure and rests this work; says so when it is news.
     pub(super) fn failed(
         &mut self,

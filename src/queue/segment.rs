@@ -44,7 +44,7 @@ struct Active {
     /// There may be bytes behind `end` that must not stay.
     ragged: bool,
     /// A sync has failed. The kernel forgets after that which bytes did not reach the disk, so nothing more is entrusted
-    /// to this file.
+    /// to this file. Or the thread has panicked over it.
     spoilt: bool,
 }
 
@@ -62,6 +62,13 @@ impl Writer {
     pub(super) fn forget_current(&mut self) {
         self.active = None;
         self.resume = None;
+    }
+
+    /// Nobody knows what became of the last write: nothing more is entrusted to the file.
+    pub(super) fn distrust(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.spoilt = true;
+        }
     }
 
     /// Makes sure that a segment is open which `record` goes to. Returns its name's sequence when it is a new one.

@@ -2,10 +2,12 @@
 //! frozen file system; nobody else does.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use tracing::error;
 
 use super::book::{Confirmed, Find};
 use super::cursor::CursorFile;
@@ -19,6 +21,9 @@ use super::journal::file::JournalFile;
 use super::journal::notebook::Step;
 use super::segment::{self, Writer};
 use super::{Position, ReadError, Record};
+
+/// So many panics are survived, so that what is in memory still gets to the disk; the process is on its way to its end after the first.
+const PANICS: u32 = 3;
 
 /// What is written.
 pub(super) struct Own {
@@ -86,24 +91,49 @@ impl Worker {
     pub(super) fn run(self) {
         let _farewell = Farewell(Arc::clone(&self.shared));
         let mut worker = self;
+        for panics in 1.. {
+            if catch_unwind(AssertUnwindSafe(|| worker.work())).is_ok() {
+                return;
+            }
+            worker.shared.panicked.send_replace(true);
+            if panics > PANICS {
+                return error!(panics, "the queue's thread ends: it panics again and again");
+            }
+            worker.recover();
+        }
+    }
+
+    fn work(&mut self) {
         loop {
-            match worker.shared.next_task() {
+            match self.shared.next_task() {
                 Task::Journal { journal, name, number, step } => {
-                    worker.write_journal(journal, &name, number, &step);
+                    self.write_journal(journal, &name, number, &step);
                 }
-                Task::Cursors(dirty) => worker.write_cursors(&dirty),
-                Task::Write(batch) => worker.write(batch),
-                Task::Read(request) => worker.read(request),
-                Task::Remove(segments) => worker.remove(&segments),
-                Task::Sync => worker.sync(),
+                Task::Cursors(dirty) => self.write_cursors(&dirty),
+                Task::Write(batch) => self.write(batch),
+                Task::Read(request) => self.read(request),
+                Task::Remove(segments) => self.remove(&segments),
+                Task::Sync => self.sync(),
                 Task::Finish => {
-                    worker.writer.finish();
-                    worker.shared.with(|desk| desk.book.close());
+                    self.writer.finish();
+                    self.shared.with(|desk| desk.book.close());
                     return;
                 }
                 Task::Abandon => return,
             }
         }
+    }
+
+    /// After a panic, as after a fault of the disk: what is not confirmed waits in the ring and is tried again after a while, in a new segment.
+    fn recover(&mut self) {
+        let retry = self.shared.timing.retry;
+        error!(?retry, "the queue's thread has panicked: what it was at stays in memory and is tried again");
+        self.writer.distrust();
+        self.reading = None;
+        self.shared.with(|desk| {
+            desk.book.release_batch();
+            desk.book.health.rest_all(Instant::now(), retry);
+        });
     }
 
     fn write(&mut self, mut batch: Vec<Record>) {

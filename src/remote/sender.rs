@@ -47,6 +47,12 @@ impl Sender {
         *self.answers.borrow() != Answers::Unknown
     }
 
+    /// Waits for the end of the task: without a word to it that is a panic.
+    pub async fn ended(&self) {
+        let mut answers = self.answers.clone();
+        while answers.changed().await.is_ok() {}
+    }
+
     /// Waits until everything queued has been answered for, or waiting makes no sense: the last finished request failed, or
     /// the endpoint is held, or the task has ended. The caller sets the deadline.
     pub async fn drained(&self) {

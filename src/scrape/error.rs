@@ -69,6 +69,9 @@ pub enum ScrapeError {
         /// What is wrong with what the rules have left.
         reason: NotStorable,
     },
+    /// The reader has a bug that this body has found.
+    #[error("reading the exposition panicked: a bug of docker-remote-write, whose place is in the log")]
+    Panicked,
     /// `SCRAPE_SAMPLE_LIMIT` is exceeded (remote-write 4.13).
     #[error("{samples} samples, more than the {limit} of SCRAPE_SAMPLE_LIMIT")]
     SampleLimit {

@@ -27,6 +27,15 @@ mod bad_setting;
 /// dockerd must never wait: black-hole endpoint, frozen queue disk.
 mod blocked;
 
+/// StartMetrics while the main thread has its hands full.
+mod busy;
+
+/// What ends the plugin, or keeps it from beginning, is no loop of starts.
+mod no_spin;
+
+/// dockerd's own start, restart and stop, with and without the plugin.
+mod normal_speed;
+
 /// Real file systems that are full or read-only under the queue.
 mod disk;
 

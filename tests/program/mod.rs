@@ -1,5 +1,6 @@
 //! The real binary, as a person or dockerd starts it: its faces, its exit codes, what it survives.
 
+mod early_ends;
 mod endpoints;
 mod kills;
 mod outages;

@@ -395,3 +395,41 @@ async fn a_segment_that_cannot_be_read_at_the_start_is_left_alone() {
     let records = read_all(&home.open(&["a"])).await;
     assert_eq!(records.len(), 4, "and read at the next one");
 }
+
+#[tokio::test]
+async fn a_panic_of_the_thread_is_told_and_costs_nothing_that_is_in_memory() {
+    let mut home = Home::new();
+    home.timing.retry = Duration::from_millis(5);
+    let queue = home.open(&["a"]);
+    queue.append(meta(10), payload(1, 100));
+    written(&queue);
+    for panics in 1..=2 {
+        home.sabotage.panic_at_writes(1);
+        queue.append(meta(10), payload(1 + panics, 100));
+        tokio::time::timeout(DEADLINE, queue.panicked()).await.unwrap();
+        written(&queue);
+    }
+    assert_eq!(read_all(&queue).await.len(), 3);
+    // The third comes while the queue is closed, where nothing is tried twice.
+    home.sabotage.panic_at_writes(1);
+    queue.append(meta(10), payload(4, 100));
+    tokio::time::timeout(DEADLINE, queue.close()).await.unwrap();
+    assert_closes(&queue, 0);
+    let Ledger { pending, lost_at_exit, .. } = queue.ledger(0);
+    assert_eq!(pending + lost_at_exit, 40);
+    drop(queue);
+    assert_eq!(home.open(&["a"]).ledger(0).recovered, pending);
+}
+
+#[tokio::test]
+async fn a_thread_that_panics_again_and_again_ends_and_nobody_waits_for_it() {
+    let mut home = Home::new();
+    home.timing.retry = Duration::from_millis(1);
+    let queue = home.open(&["a"]);
+    home.sabotage.panic_at_writes(usize::MAX);
+    queue.append(meta(10), payload(1, 100));
+    let mut closed = queue.shared().closed.subscribe();
+    tokio::time::timeout(DEADLINE, closed.wait_for(|closed| *closed)).await.unwrap().unwrap();
+    tokio::time::timeout(DEADLINE, queue.close()).await.unwrap();
+    assert_others_go_on(&queue).await;
+}

@@ -25,6 +25,8 @@ struct Plan {
     set_len: Option<Errno>,
     remove: Option<Errno>,
     sync: Option<Errno>,
+    /// So many writes panic.
+    panics: usize,
     syncs: usize,
     /// Bytes that the file system says are free.
     available: Option<u64>,
@@ -69,6 +71,10 @@ impl Sabotage {
 
     pub(super) fn fail_syncs(&self, errno: Errno) {
         self.0.0.lock().unwrap().sync = Some(errno);
+    }
+
+    pub(super) fn panic_at_writes(&self, panics: usize) {
+        self.0.0.lock().unwrap().panics = panics;
     }
 
     pub(super) fn leave_free(&self, bytes: u64) {
@@ -164,6 +170,15 @@ impl Handle for FaultyHandle {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let panics = self.faults.pass(|plan| {
+            let left = plan.panics.checked_sub(1)?;
+            plan.panics = left;
+            Some(())
+        });
+        if panics.is_some() {
+            self.inner.write_all_at(&bytes[..bytes.len() / 2], offset)?;
+            panic!("half of a write, as it was told");
+        }
         let fault = self.faults.pass(|plan| {
             let fault = plan.write.filter(|(prefix, ..)| self.name.starts_with(prefix))?;
             let good = plan.good_writes > 0;

@@ -4,6 +4,7 @@ mod discard;
 mod rename;
 mod staleness;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 pub use discard::Discarded;
@@ -114,8 +115,19 @@ impl Ingest {
     /// Takes in one scrape that began at `timestamp` (ms since the epoch), measured from `started`: its body, or why there is none.
     /// The samples are then in [`Ingest::samples`].
     pub fn scrape(&mut self, body: Result<&[u8], ScrapeError>, timestamp: i64, started: Instant) -> Report {
+        self.scrape_by(Self::read, body, timestamp, started)
+    }
+
+    /// [`Ingest::scrape`] with another reader.
+    fn scrape_by(
+        &mut self,
+        read: impl FnOnce(&mut Self, &[u8], i64, &mut Report) -> Result<(), ScrapeError>,
+        body: Result<&[u8], ScrapeError>,
+        timestamp: i64,
+        started: Instant,
+    ) -> Report {
         let mut report = Report::default();
-        let read = body.and_then(|body| self.read(body, timestamp, &mut report));
+        let read = body.and_then(|body| self.survive(|ingest| read(ingest, body, timestamp, &mut report)));
         let vanished = match read {
             Ok(()) => Vanished::Missing,
             Err(error) => {
@@ -139,7 +151,7 @@ impl Ingest {
     ) -> Result<Report, ScrapeError> {
         let timestamp = timestamp.max(self.last_timestamp.saturating_add(1));
         let mut report = Report::default();
-        if let Err(error) = self.read(body, timestamp, &mut report) {
+        if let Err(error) = self.survive(|ingest| ingest.read(body, timestamp, &mut report)) {
             self.roll_back(&mut report);
             return Err(error);
         }
@@ -209,6 +221,15 @@ impl Ingest {
         report.markers += self.end_retired(timestamp);
         self.commit(timestamp);
         report
+    }
+
+    /// A body that makes its reader panic is a bad body: the next one may be good, while a new process would only meet the same one again. What was
+    /// read until then is rolled back as after a bad line.
+    fn survive(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), ScrapeError>,
+    ) -> Result<(), ScrapeError> {
+        catch_unwind(AssertUnwindSafe(|| read(self))).unwrap_or(Err(ScrapeError::Panicked))
     }
 
     fn roll_back(&mut self, report: &mut Report) {

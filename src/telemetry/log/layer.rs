@@ -1,4 +1,5 @@
 use std::fmt::{self, Debug, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
@@ -31,6 +32,21 @@ impl LogLayer {
         Self { level: config.level, lines }
     }
 
+    fn write(&self, event: &Event<'_>) {
+        let metadata = event.metadata();
+        let level = Level::from(metadata.level());
+        let room = Origin::of(metadata.target()).name();
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        let key = Key { callsite: metadata.callsite(), message: message.0.clone() };
+        if self.lines.admit(key, level, room) {
+            let mut line = Line::new(self.lines.format(), now_ms(), level, room);
+            line.message(format_args!("{}", message.0));
+            event.record(&mut Fields(&mut line));
+            self.lines.push(line.finish());
+        }
+    }
+
     fn takes(&self, metadata: &Metadata<'_>) -> bool {
         let least = match Origin::of(metadata.target()) {
             Origin::Ours(_) => self.level,
@@ -60,16 +76,13 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let metadata = event.metadata();
-        let level = Level::from(metadata.level());
-        let room = Origin::of(metadata.target()).name();
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        let key = Key { callsite: metadata.callsite(), message: message.0.clone() };
-        if self.lines.admit(key, level, room) {
-            let mut line = Line::new(self.lines.format(), now_ms(), level, room);
-            line.message(format_args!("{}", message.0));
-            event.record(&mut Fields(&mut line));
+        // Values format themselves, foreign ones too; what is worth a line must not end whoever says it. Nothing of a line outlives its panic.
+        if catch_unwind(AssertUnwindSafe(|| self.write(event))).is_err() {
+            let metadata = event.metadata();
+            let mut line = Line::new(self.lines.format(), now_ms(), Level::Error, "telemetry");
+            line.message(format_args!("a line of the log is lost: its values panicked"));
+            line.field("level", format_args!("{}", Level::from(metadata.level())));
+            line.field("from", format_args!("{}", metadata.name()));
             self.lines.push(line.finish());
         }
     }

@@ -8,23 +8,27 @@ use super::options::{Format, Level};
 use super::queue::{Lines, THREAD_NAME};
 use crate::model::now_ms;
 
-/// How long a dying process waits for its last line.
+/// How long whoever panics waits for the line about it: the panic may go on to end the process.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// From now on a panic is one log line with its place and its words, given at most 200 ms to leave. Release builds then abort, and dockerd starts
-/// the plugin anew (docker-plugin 6). Before [`init`](super::init) a panic is printed as it always was.
+/// From now on a panic, on whatever thread, is one log line with its place, its words and the thread's name, given at most 200 ms to leave. What
+/// becomes of the thread is its owner's business. Before [`init`](super::init), and where the panic itself is in the way of the line, it is printed
+/// to stderr as it always was.
 pub fn install_panic_hook() {
     let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| match PROCESS.get() {
-        // The writer cannot wait for itself.
-        Some(lines) if thread::current().name() != Some(THREAD_NAME) => report(lines, info),
-        Some(_) | None => usual(info),
+    std::panic::set_hook(Box::new(move |info| {
+        if !PROCESS.get().is_some_and(|lines| report(lines, info)) {
+            usual(info);
+        }
     }));
 }
 
-fn report(lines: &Lines, info: &PanicHookInfo<'_>) {
-    lines.push(line(lines.format(), info).finish());
-    lines.flush(LAST_WORDS);
+/// Whether the line is in the queue. The panicking thread still holds its locks, so this may take none that it has to wait for: the queue's own may be
+/// among them.
+fn report(lines: &Lines, info: &PanicHookInfo<'_>) -> bool {
+    // The writer cannot wait for itself.
+    let limit = if thread::current().name() == Some(THREAD_NAME) { Duration::ZERO } else { LAST_WORDS };
+    lines.push_within(line(lines.format(), info).finish(), limit)
 }
 
 fn line(format: Format, info: &PanicHookInfo<'_>) -> Line {

@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ const MAX_BYTES: usize = 256 * 1024;
 
 /// The pause before a non-blocking output that is full is tried again.
 const FULL_OUTPUT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Between two tries for a lock that may belong to a thread that panics.
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 pub(super) const THREAD_NAME: &str = "log-writer";
 
@@ -86,10 +90,15 @@ impl Lines {
         }
     }
 
-    /// Starts the writer. It ends after [`Lines::close`], when the queue is empty.
-    pub(super) fn spawn(lines: &Arc<Self>, output: impl Write + Send + 'static) -> io::Result<()> {
+    /// Starts the writer. It ends after [`Lines::close`], when the queue is empty; a panic costs the line that it was at, no more.
+    pub(super) fn spawn(lines: &Arc<Self>, mut output: impl Write + Send + 'static) -> io::Result<()> {
         let lines = Arc::clone(lines);
-        thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || lines.run(output)).map(drop)
+        let write = move || {
+            while catch_unwind(AssertUnwindSafe(|| lines.run(&mut output))).is_err() {
+                lines.write_errors.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(write).map(drop)
     }
 
     pub(super) fn format(&self) -> Format {
@@ -135,16 +144,45 @@ impl Lines {
         self.bell.notify_one();
     }
 
+    /// For a panic: queues a line, over the limits if need be, and waits until it is written; `limit` is for both. Returns whether it is in the
+    /// queue: not where the lock cannot be had, which the panicking thread may hold itself.
+    pub(super) fn push_within(&self, line: Finished, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut state = loop {
+            match self.state.try_lock() {
+                Ok(state) => break state,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return false,
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            }
+        };
+        if state.closed {
+            return false;
+        }
+        state.put(line.text);
+        self.bell.notify_one();
+        self.until_drained(state, deadline.saturating_duration_since(Instant::now()));
+        true
+    }
+
     pub(super) fn flush(&self, limit: Duration) -> bool {
         let unsummarised = self.storms.lock().unwrap_or_else(PoisonError::into_inner).all();
         self.summarise(unsummarised);
+        self.until_drained(self.state(), limit)
+    }
+
+    fn until_drained(&self, state: MutexGuard<'_, State>, limit: Duration) -> bool {
         let busy =
             |state: &mut State| -> bool { state.in_hand || state.unsaid > 0 || !state.lines.is_empty() };
-        let (_state, wait) = self
-            .drained
-            .wait_timeout_while(self.state(), limit, busy)
-            .unwrap_or_else(PoisonError::into_inner);
-        !wait.timed_out()
+        let waited = self.drained.wait_timeout_while(state, limit, busy);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Does something while this thread holds the queue, as one does that panics in it.
+    #[cfg(test)]
+    pub(super) fn while_locked(&self, work: impl FnOnce()) {
+        let _state = self.state();
+        work();
     }
 
     pub(super) fn close(&self) {
@@ -187,7 +225,7 @@ impl Lines {
         }
     }
 
-    fn run(&self, mut output: impl Write) {
+    fn run(&self, output: &mut impl Write) {
         let mut torn = false;
         loop {
             match self.next() {
@@ -198,11 +236,8 @@ impl Lines {
                     self.summarise(ended);
                 }
                 Step::Write(line) => {
-                    let counter = if write_line(&mut output, &line, &mut torn) {
-                        &self.written
-                    } else {
-                        &self.write_errors
-                    };
+                    let counter =
+                        if write_line(output, &line, &mut torn) { &self.written } else { &self.write_errors };
                     counter.fetch_add(1, Ordering::Relaxed);
                 }
             }

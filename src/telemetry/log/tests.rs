@@ -233,6 +233,72 @@ fn the_process_logs_to_stdout_and_a_panic_leaves_its_place_and_its_words() {
     assert_eq!(lines.len(), 2, "{text}");
 }
 
+/// A value that cannot be shown.
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words for it")
+    }
+}
+
+#[test]
+fn a_value_that_panics_costs_its_line_and_not_whoever_says_it() {
+    let (text, counters) = written(LOGFMT, || {
+        info!(value = %Unspeakable, "never seen");
+        info!("went on");
+    });
+    let lines: Vec<_> = text.lines().collect();
+    assert!(
+        lines[0].contains("a line of the log is lost") && lines[0].contains("src/telemetry/log/tests.rs"),
+        "{text}"
+    );
+    assert!(lines[1].ends_with("msg=\"went on\""), "{text}");
+    assert_eq!(counters.lines_written, 2);
+}
+
+/// Panics at the first line that it is given.
+struct Trap(Shelf, bool);
+
+impl Write for Trap {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        assert!(std::mem::replace(&mut self.1, true), "the first line is a trap");
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_panic_of_the_writer_costs_the_line_that_it_was_at() {
+    let shelf = Shelf::default();
+    let (layer, writer) = start(LOGFMT, Trap(shelf.clone(), false)).unwrap();
+    with_default(tracing_subscriber::registry().with(layer), || {
+        info!("first");
+        info!("second");
+    });
+    assert!(writer.flush(DEADLINE));
+    assert!(!shelf.text().contains("first") && shelf.text().contains("second"), "{}", shelf.text());
+    assert_eq!(writer.counters(), Counters { lines_written: 1, write_errors: 1, ..Counters::default() });
+}
+
+#[test]
+fn a_panic_is_not_waited_for_where_its_own_thread_holds_the_queue_or_nobody_reads() {
+    let lines = queue::Lines::new(Format::Logfmt);
+    let line = || {
+        let mut line = line::Line::new(Format::Logfmt, 0, Level::Error, "main");
+        line.message(format_args!("panicked"));
+        line.finish()
+    };
+    let (limit, start) = (Duration::from_millis(20), std::time::Instant::now());
+    lines.while_locked(|| assert!(!lines.push_within(line(), limit), "there is no way to the queue"));
+    // There is no writer at all.
+    assert!(lines.push_within(line(), limit), "it is in the queue, for whoever comes");
+    assert!(start.elapsed() < DEADLINE, "both came to an end");
+}
+
 #[test]
 fn lines_stay_in_order_and_many_threads_lose_none() {
     let shelf = Shelf::default();

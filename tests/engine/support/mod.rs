@@ -1,5 +1,6 @@
 //! Starts, asks and ends the real programs. Synchronous on purpose: nothing here may share a runtime with anything.
 
+mod black_holes;
 mod engine;
 mod faulty;
 mod frozen;
@@ -10,20 +11,23 @@ mod receiver;
 mod registry;
 mod series;
 mod strict;
+mod trivial;
 
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub(crate) use black_holes::BlackHoles;
 pub(crate) use engine::Engine;
 pub(crate) use faulty::FaultyDisk;
 pub(crate) use frozen::FreezableDisk;
 pub(crate) use http::post_like_dockerd;
 pub(crate) use plugin::{Manifest, Plugin};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, signal};
 pub(crate) use receiver::{Kind, Receiver};
 pub(crate) use registry::Registry;
 pub(crate) use series::{assert_ledger_closes, assert_no_gaps, phase};
 pub(crate) use strict::StrictReceiver;
+pub(crate) use trivial::enable_trivial_plugin;
 
 /// Long enough for anything here on two busy cores; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -120,6 +120,13 @@ impl Plugin {
         Path::new(&format!("/proc/{pid}")).exists().then_some(pid)
     }
 
+    /// How often its process has been started, by containerd's log: each start has a shim of its own, which says so. An end before the first line of the
+    /// plugin's own log counts too.
+    pub(crate) fn starts(&self, engine: &Engine) -> usize {
+        let log = fs::read_to_string(engine.at("containerd.log")).unwrap_or_default();
+        log.lines().filter(|line| line.contains("starting signal loop") && line.contains(&self.id)).count()
+    }
+
     /// `kill -9` of the process, then waits until dockerd has started another. Returns how long that took.
     pub(crate) fn kill_and_await_restart(&self, engine: &Engine) -> Duration {
         let before = eventually("the plugin's process", PATIENCE, || self.pid(engine));

@@ -80,6 +80,24 @@ fn rw_3_02_whatever_fails_nothing_is_kept_and_every_series_of_the_last_good_scra
 }
 
 #[test]
+fn rw_3_02_a_panic_over_a_body_is_one_more_failure_and_the_next_scrape_is_as_if_nothing_had_been() {
+    for (cause, body, _) in CAUSES.iter().filter(|(_, body, _)| body().is_ok()) {
+        let mut target = Target::limited();
+        target.good(1);
+        let read = |ingest: &mut Ingest, body: &[u8], timestamp: i64, report: &mut Report| {
+            ingest.read(body, timestamp, report).unwrap();
+            Ok(())
+        };
+        let report = target.ingest.scrape_by(read, body(), 2, Instant::now());
+        assert!(matches!(report.failure, Some(ScrapeError::Panicked)), "{cause}");
+        assert_eq!(target.samples()[..3], ["a stale@2", "b{x=\"1\"} stale@2", "up 0@2"], "{cause}");
+        assert_eq!(target.good(3)[..3], ["a 1@3", "b{x=\"1\"} 2@3", "up 1@3"], "{cause}");
+        let (samples, _) = target.take(4, Ok(b"new 1\n"));
+        assert_eq!(samples[..3], ["new 1@4", "a stale@4", "b{x=\"1\"} stale@4"], "{cause}");
+    }
+}
+
+#[test]
 fn rw_3_02_after_any_failure_the_next_good_scrape_is_as_if_nothing_had_been() {
     for (cause, body, _) in CAUSES {
         let mut target = Target::limited();
