@@ -16,6 +16,7 @@
 //! - [`wire`]: remote-write messages, symbols, snappy
 //! - [`queue`]: segments, recovery, cursors, retention; bytes only
 //! - [`telemetry`]: our own counters and logs
+//! - [`sandbox`]: capabilities, files and ports given up at the start
 //! - [`model`]: labels, staleness marker, metric types, secrets
 //! - [`proto`]: generated messages
 #![forbid(unsafe_code)]
@@ -34,6 +35,7 @@ pub mod queue;
 pub mod receiver;
 pub mod relabel;
 pub mod remote;
+pub mod sandbox;
 pub mod scrape;
 pub mod telemetry;
 pub mod wire;

@@ -2,6 +2,7 @@
 //!
 //! Everything that runs belongs to one [`App`]; nothing here knows an API of dockerd or a line of an exposition.
 
+mod confine;
 mod identity_note;
 mod note;
 pub mod plugin;
@@ -26,6 +27,7 @@ use crate::config::{Config, Mode};
 use crate::model::now_ms;
 use crate::queue::{Ledger, OpenError, Queue, Storage};
 use crate::remote::{self, Sender, SetupError};
+use crate::sandbox::{Report, Wanted, why_refused};
 use crate::scrape::{Address, Identity, ScrapeError};
 use crate::telemetry::log::LogWriter;
 pub use rules_file::RulesFileError;
@@ -47,8 +49,13 @@ const HURRIED_DRAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The queue's directory.
-    #[error(transparent)]
-    Queue(#[from] OpenError),
+    #[error("{source}{why}")]
+    Queue {
+        /// What failed.
+        source: OpenError,
+        /// What owner, mode or the sandbox have to do with it; may be empty.
+        why: String,
+    },
     /// The target's client.
     #[error(transparent)]
     Target(#[from] ScrapeError),
@@ -75,6 +82,8 @@ pub struct App {
     rules_file: Option<RulesFile>,
     /// What an earlier process has learned of the engine.
     identity: Identity,
+    /// Whether the sandbox is in force here.
+    confined: bool,
 }
 
 impl App {
@@ -90,9 +99,13 @@ impl App {
         }
         let rules_file = open_rules(&config)?;
         let names: Vec<String> = config.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        let queue = match (Queue::open(&config.queue, &names), config.mode) {
+        let open = |config: &Config| {
+            Queue::open(&config.queue, &names)
+                .map_err(|source| BuildError::Queue { why: why_the_queue(&source), source })
+        };
+        let queue = match (open(&config), config.mode) {
             (Ok(queue), _) => queue,
-            (Err(error), Mode::Run) => return Err(error.into()),
+            (Err(error), Mode::Run) => return Err(error),
             (Err(error), Mode::Plugin) => {
                 error!(
                     %error,
@@ -100,14 +113,14 @@ impl App {
                 );
                 // Kept in the settings too: the drain waits longer for what nothing else keeps.
                 config.queue.storage = Storage::Memory;
-                Queue::open(&config.queue, &names)?
+                open(&config)?
             }
         };
         let identity = match config.scrape.labels.placeholders().is_empty() {
             true => Identity::default(),
             false => identity_note::read(&config.queue.storage),
         };
-        Ok(Self { config, queue, log, exit_note: None, rules_file, identity })
+        Ok(Self { config, queue, log, exit_note: None, rules_file, identity, confined: false })
     }
 
     /// Makes [`App::run`] end by itself where only a new process can scrape again (a metrics socket that live-restore has left dead): for
@@ -115,6 +128,13 @@ impl App {
     #[must_use]
     pub fn self_healing(mut self) -> Self {
         self.exit_note = Some(ExitNote::read(&self.config.queue.storage));
+        self
+    }
+
+    /// Tells that this thread is in the sandbox that `report` describes.
+    #[must_use]
+    pub fn sandboxed(mut self, report: &Report) -> Self {
+        self.confined = report.is_on();
         self
     }
 
@@ -133,7 +153,7 @@ impl App {
         commands: Commands,
         shutdown: CancellationToken,
     ) -> Result<Vec<(String, Ledger)>, BuildError> {
-        let Self { config, queue, log, exit_note, rules_file, identity } = self;
+        let Self { config, queue, log, exit_note, rules_file, identity, confined } = self;
         let sending = CancellationToken::new();
         let senders: Vec<(String, Sender)> = config
             .endpoints
@@ -168,6 +188,7 @@ impl App {
             () = until_hopeless(watch) => true,
             never = identity_note::keep(&config.queue.storage, learned) => match never {},
             never = watch_rules(rules_file) => match never {},
+            never = confine::watch_resolver(confined) => match never {},
         };
         if ends_itself {
             shutdown.cancel();
@@ -220,6 +241,18 @@ fn open_rules(config: &Config) -> Result<Option<RulesFile>, RulesFileError> {
         (Err(error), Mode::Run) => return Err(error),
     }
     Ok(Some(file))
+}
+
+fn why_the_queue(error: &OpenError) -> String {
+    match error {
+        OpenError::LockFile { path, source } if path.exists() => why_refused(path, Wanted::Write, source),
+        OpenError::LockFile { path, source } => {
+            why_refused(path.parent().unwrap_or(path), Wanted::MakeFiles, source)
+        }
+        OpenError::Create { path, source } => why_refused(path, Wanted::MakeFiles, source),
+        OpenError::List { path, source } => why_refused(path, Wanted::Read, source),
+        OpenError::Locked { .. } | OpenError::Thread { .. } => String::new(),
+    }
 }
 
 fn is_safe_on_disk(queue: &Queue) -> bool {

@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::run::start_log;
-use super::{App, signals};
+use super::{App, confine, signals};
 use crate::collector::{self, Commands};
-use crate::config::{Config, Loaded, Mode, Problems, Strings, log_from_env};
-use crate::plugin::{self, Fault};
+use crate::config::{Config, Loaded, Mode, Problems, Strings, log_from_env, sandbox_from_env};
+use crate::plugin::{BoundApi, Fault};
+use crate::sandbox::{self, Report};
 use crate::telemetry::log::{self, LogWriter};
 
 /// How often a plugin that cannot work says why.
@@ -26,19 +27,30 @@ pub fn run(socket: &Path, env: &impl Strings) -> ExitCode {
     let (control, commands) = collector::control();
     let fault = Fault::default();
     let shutdown = CancellationToken::new();
-    let api = plugin::serve(socket, control, fault.clone(), shutdown.clone());
+    sandbox::keep_files_private();
+    let bound = BoundApi::bind(socket);
+    // Before the first thread: each has its own, and inherits.
+    let privileges = sandbox_from_env(env).then(sandbox::drop_privileges);
+    let api = bound.and_then(|bound| {
+        let needs = privileges.is_some().then(|| confine::api_needs(socket));
+        // Of its own, because ours waits for the disk. What it lacks is what ours lacks.
+        let first = move || drop(needs.as_ref().map(sandbox::confine));
+        bound.serve(control, fault.clone(), shutdown.clone(), first)
+    });
 
     let loaded = Config::from_env(Mode::Plugin, env);
+    let prepared = confine::confine(loaded.as_ref().ok().map(|loaded| &loaded.config), privileges);
     let log = match &loaded {
         Ok(loaded) => start_log(loaded),
         Err(_) => start_bare_log(env),
     };
     let Ok(log) = log else { return ExitCode::FAILURE };
+    prepared.log();
     let code = match api {
         Ok(api) => {
             // Bound before there was a log to say it in.
             info!(socket = %socket.display(), "answering dockerd's calls");
-            let code = serve(loaded, commands, &fault, &log, &shutdown);
+            let code = serve(loaded, commands, &fault, &log, &shutdown, &prepared.report);
             shutdown.cancel();
             api.join();
             code
@@ -65,6 +77,7 @@ fn serve(
     fault: &Fault,
     log: &LogWriter,
     shutdown: &CancellationToken,
+    sandbox: &Report,
 ) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -78,7 +91,7 @@ fn serve(
             warn!(%error, "no handler for SIGTERM: dockerd will have to kill this process");
         }
         match loaded {
-            Ok(loaded) => forward(loaded.config, commands, fault, log, shutdown).await,
+            Ok(loaded) => forward(loaded.config, commands, fault, log, shutdown, sandbox).await,
             Err(problems) => stay_with(&problems, fault, shutdown).await,
         }
     });
@@ -93,6 +106,7 @@ async fn forward(
     fault: &Fault,
     log: &LogWriter,
     shutdown: &CancellationToken,
+    sandbox: &Report,
 ) {
     let log = log.clone();
     // On a thread of its own: opening the queue waits for the disk, and SIGTERM must not.
@@ -106,7 +120,7 @@ async fn forward(
         }
     };
     let outcome = match built {
-        Ok(Ok(app)) => app.run(commands, shutdown.clone()).await.map(|_| ()),
+        Ok(Ok(app)) => app.sandboxed(sandbox).run(commands, shutdown.clone()).await.map(|_| ()),
         Ok(Err(error)) => Err(error),
         Err(panicked) => {
             error!(%panicked, "building failed");

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{App, signals};
+use super::{App, confine, signals};
 use crate::collector;
 use crate::config::{Config, Loaded, Mode, Strings};
+use crate::sandbox::{self, Report};
 use crate::telemetry::log::{self, LogWriter};
 
 /// `EX_CONFIG` of sysexits.h: the settings must be mended, starting again will not help.
@@ -25,6 +26,9 @@ pub fn run(env: &impl Strings) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
+    sandbox::keep_files_private();
+    let privileges = loaded.config.sandbox.then(sandbox::drop_privileges);
+    let prepared = confine::confine(Some(&loaded.config), privileges);
     let log = match start_log(&loaded) {
         Ok(log) => log,
         Err(error) => {
@@ -32,7 +36,8 @@ pub fn run(env: &impl Strings) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = match forward(loaded.config, log.clone()) {
+    prepared.log();
+    let code = match forward(loaded.config, log.clone(), &prepared.report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(%error, "cannot start");
@@ -55,10 +60,10 @@ pub(super) fn start_log(loaded: &Loaded) -> Result<LogWriter, Box<dyn std::error
     Ok(log)
 }
 
-fn forward(config: Config, log: LogWriter) -> Result<(), Box<dyn std::error::Error>> {
+fn forward(config: Config, log: LogWriter, sandbox: &Report) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shutdown = CancellationToken::new();
-    let app = App::build(config, Some(log))?;
+    let app = App::build(config, Some(log))?.sandboxed(sandbox);
     let (control, commands) = collector::control();
     control.start();
     let forwarded = runtime.block_on(async {

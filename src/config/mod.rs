@@ -22,7 +22,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use log::log_from_env;
+pub use log::{log_from_env, sandbox_from_env};
 pub use problem::{Problem, Problems, Warning};
 pub use strings::{Environment, NotUtf8, Strings};
 
@@ -66,6 +66,8 @@ pub struct Config {
     pub self_metrics: bool,
     /// `CONFIG_RELOAD_INTERVAL`; `None` never looks at a file again.
     pub reload_interval: Option<Duration>,
+    /// `SANDBOX`.
+    pub sandbox: bool,
 }
 
 /// Settings without a problem.
@@ -116,6 +118,7 @@ fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
     let shutdown_drain_timeout = read_drain_timeout(reader);
     let stale_markers_on_stop = reader.boolean("STALE_MARKERS_ON_STOP");
     let self_metrics = reader.boolean("SELF_METRICS");
+    let sandbox = reader.boolean("SANDBOX");
     let log = log::read(reader);
     Some(Config {
         mode: reader.mode,
@@ -127,6 +130,7 @@ fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         stale_markers_on_stop: stale_markers_on_stop?,
         self_metrics: self_metrics?,
         reload_interval: reload_interval?,
+        sandbox: sandbox?,
     })
 }
 
@@ -225,6 +229,7 @@ impl fmt::Debug for Config {
             .field("stale_markers_on_stop", &self.stale_markers_on_stop)
             .field("self_metrics", &self.self_metrics)
             .field("reload_interval", &self.reload_interval)
+            .field("sandbox", &self.sandbox)
             .finish()
     }
 }

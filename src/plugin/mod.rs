@@ -12,7 +12,7 @@ mod socket;
 mod tests;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
@@ -69,21 +69,53 @@ pub fn serve(
     fault: Fault,
     cancel: CancellationToken,
 ) -> Result<ApiThread, BindError> {
-    let failed = |source: io::Error| BindError::Thread { path: path.to_owned(), source };
-    let socket = Socket::bind(path)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let listener = {
-        let _context = runtime.enter();
-        UnixListener::from_std(socket.listener().map_err(failed)?).map_err(failed)?
-    };
-    let thread = thread::Builder::new()
-        .name("plugin-api".to_owned())
-        .spawn(move || {
-            LocalSet::new()
-                .block_on(&runtime, server::run(listener, socket, Api::new(control, fault), cancel));
-        })
-        .map_err(failed)?;
-    Ok(ApiThread { thread })
+    BoundApi::bind(path)?.serve(control, fault, cancel, || ())
+}
+
+/// The API's socket before anybody answers there: who dials meanwhile is kept waiting by the kernel, not refused.
+#[derive(Debug)]
+pub struct BoundApi {
+    path: PathBuf,
+    socket: Socket,
+}
+
+impl BoundApi {
+    /// The first half of [`serve`].
+    ///
+    /// # Errors
+    /// [`BindError`], which names the path.
+    pub fn bind(path: &Path) -> Result<Self, BindError> {
+        Ok(Self { path: path.to_owned(), socket: Socket::bind(path)? })
+    }
+
+    /// The second half of [`serve`]; the thread calls `first` before it answers anybody.
+    ///
+    /// # Errors
+    /// When there is no thread or runtime to be had.
+    pub fn serve(
+        self,
+        control: Control,
+        fault: Fault,
+        cancel: CancellationToken,
+        first: impl FnOnce() + Send + 'static,
+    ) -> Result<ApiThread, BindError> {
+        let Self { path, socket } = self;
+        let failed = |source: io::Error| BindError::Thread { path: path.clone(), source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let listener = {
+            let _context = runtime.enter();
+            UnixListener::from_std(socket.listener().map_err(failed)?).map_err(failed)?
+        };
+        let thread = thread::Builder::new()
+            .name("plugin-api".to_owned())
+            .spawn(move || {
+                first();
+                LocalSet::new()
+                    .block_on(&runtime, server::run(listener, socket, Api::new(control, fault), cancel));
+            })
+            .map_err(failed)?;
+        Ok(ApiThread { thread })
+    }
 }
 
 impl ApiThread {

@@ -35,6 +35,7 @@ fn engine_metrics_arrive_and_disable_loses_nothing(manifest: Manifest, kind: Kin
     figure(&format!("`docker plugin enable` ({}): {} ms", manifest.path(), enable.as_millis()));
 
     eventually("up{job=\"docker\"} == 1", PATIENCE, || receiver.one("up{job=\"docker\"} == 1"));
+    plugin.assert_bare(&engine);
     assert_engine_info(&receiver);
     assert_all_buckets(&engine, &receiver);
     assert_own_counters(&receiver);

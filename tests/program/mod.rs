@@ -6,6 +6,7 @@ mod outages;
 mod queue_dir;
 mod relabelling;
 mod restart;
+mod sandbox;
 mod self_heal;
 mod settings;
 mod survival;

@@ -220,6 +220,15 @@ pub(super) const HOST: &[Setting] = &[
     ),
     setting(
         Group::Process,
+        "SANDBOX",
+        Kind::Boolean,
+        Default::Value("on"),
+        "on",
+        "Whether all capabilities are dropped and, where the kernel has Landlock, every file and port refused that the other settings do not \
+         ask for.",
+    ),
+    setting(
+        Group::Process,
         "LOG_LEVEL",
         Kind::Choice(&["debug", "info", "warn", "error"]),
         Default::Value("info"),

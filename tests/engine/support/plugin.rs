@@ -107,6 +107,21 @@ impl Plugin {
         Path::new(&format!("/proc/{pid}")).exists().then_some(pid)
     }
 
+    /// No thread has a capability in any set, or a way to new ones.
+    pub(crate) fn assert_bare(&self, engine: &Engine) {
+        let pid = eventually("the plugin's process", PATIENCE, || self.pid(engine));
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the plugin runs");
+        let statuses = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+        let statuses: Vec<String> = statuses.collect();
+        assert!(statuses.len() >= 4, "main, plugin-api, queue, log-writer: {statuses:?}");
+        for status in statuses {
+            for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+                assert!(status.contains(&format!("{set}:\t0000000000000000\n")), "{set}: {status}");
+            }
+            assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
+        }
+    }
+
     /// `kill -9` of the process, then waits until dockerd has started another. Returns how long that took.
     pub(crate) fn kill_and_await_restart(&self, engine: &Engine) -> Duration {
         let before = eventually("the plugin's process", PATIENCE, || self.pid(engine));
