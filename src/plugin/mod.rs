@@ -5,6 +5,7 @@
 //! the whole engine (9.5 minutes were measured; docker-plugin 4).
 
 mod api;
+mod door;
 mod patience;
 mod server;
 mod socket;
@@ -59,7 +60,7 @@ pub struct ApiThread {
 
 /// Binds `path` and answers there, on a thread of its own, until `cancel`. When this returns, dockerd's probe finds the socket.
 ///
-/// The socket has mode 0600. Its directory is made if it is missing; a socket that a dead process left behind is replaced.
+/// The socket has mode 0600, and who is neither root nor of our own uid is not answered whatever mode it is given. Its directory is made if it is missing; a socket that a dead process left behind is replaced.
 ///
 /// # Errors
 /// [`BindError`], which names the path: nothing runs then.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::api::Api;
+use super::door::Door;
 use super::patience::{Activity, Patient};
 use super::socket::Socket;
 
@@ -35,6 +36,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Accepts and answers until `cancel`; then removes the socket, lets answers that are on their way finish, and ends.
 pub(super) async fn run(listener: UnixListener, socket: Socket, api: Api, cancel: CancellationToken) {
     let mut guests = Guests::default();
+    let mut door = Door::new();
     loop {
         tokio::select! {
             // Ends are reaped before newcomers are counted.
@@ -43,6 +45,9 @@ pub(super) async fn run(listener: UnixListener, socket: Socket, api: Api, cancel
             Some(ended) = guests.tasks.join_next_with_id() => guests.forget(ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    if !door.lets_in(stream.peer_cred()) {
+                        continue;
+                    }
                     guests.make_room().await;
                     let activity = Activity::new();
                     let stream = Patient::new(stream, Rc::clone(&activity), HEAD_LIMIT);
