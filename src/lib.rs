@@ -6,7 +6,7 @@
 //! - [`demo`]: the main job on embedded parts, with a summary that can fail
 //! - [`app`]: builds the rooms in order, signals, drain with a deadline
 //! - [`config`]: the one settings table, environment to typed configuration, all problems at once
-//! - [`plugin`]: the socket that dockerd calls; constant-time answers
+//! - [`plugin`]: the sockets that others call: dockerd's API, our own pages; constant-time answers
 //! - [`collector`]: `Stopped <-> Running`; one scrape becomes records of the queue
 //! - [`remote`]: one sender for each endpoint, HTTP, `Outcome`, backoff
 //! - [`receiver`]: an embedded strict remote-write receiver, for `demo`, `receive` and the tests

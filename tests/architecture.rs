@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
         ],
     ),
     ("config", &["collector", "remote", "scrape", "queue", "relabel", "telemetry", "model"]),
-    ("plugin", &["collector"]),
+    ("plugin", &["collector", "telemetry"]),
     ("collector", &["scrape", "wire", "queue", "model"]),
     ("remote", &["wire", "queue", "sandbox", "model"]),
     ("receiver", &["wire", "model"]),

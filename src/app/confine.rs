@@ -4,17 +4,23 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::model::SecretSource;
+use crate::plugin::{ApiThread, BindError, Bound, Pages};
 use crate::queue::{self, Storage};
 use crate::remote::{Auth, Pem};
 use crate::sandbox::{self, Needs, Privileges, Report};
-use crate::scrape::Address;
+use crate::scrape;
+use crate::telemetry::{Address, Serving};
 
 /// How often the resolver's files are looked at. Nothing resolves in between but what was resolved before.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// The pages' socket, where nobody names another.
+const TELEMETRY_SOCKET: &str = "telemetry.sock";
 
 /// What happened before there was a log.
 #[derive(Debug)]
@@ -22,11 +28,25 @@ pub(super) struct Prepared {
     pub(super) report: Report,
     /// Why the queue's directory is not there, or may be gone after a power loss.
     remark: Option<String>,
+    /// Where our own pages are to be served; bound, or why not.
+    telemetry: Option<(Address, Result<Bound, BindError>)>,
+}
+
+/// The thread of our own pages, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct PagesThread {
+    pub(super) pages: Pages,
+    cancel: CancellationToken,
+    thread: Option<ApiThread>,
 }
 
 /// Makes the queue's directory and confines the calling thread, and those that it starts, to what `config` needs; without a `config` (bad settings)
-/// to nothing. `privileges` are those that the process gave up, `None` with `SANDBOX=off`. Blocks while the disk does.
-pub(super) fn confine(config: Option<&Config>, privileges: Option<Privileges>) -> Prepared {
+/// to nothing. The telemetry socket is bound before that; `api` is dockerd's, if there is one. `privileges` are those that the process gave up, `None` with `SANDBOX=off`. Blocks while the disk does.
+pub(super) fn confine(
+    config: Option<&Config>,
+    api: Option<&Path>,
+    privileges: Option<Privileges>,
+) -> Prepared {
     // Afterwards a missing directory could not be made: its parent is not ours.
     let remark = match config.map(|config| &config.queue.storage) {
         Some(Storage::Disk(dir)) => {
@@ -34,14 +54,32 @@ pub(super) fn confine(config: Option<&Config>, privileges: Option<Privileges>) -
         }
         Some(Storage::Memory) | None => None,
     };
-    let report = match privileges {
+    let telemetry = config.and_then(|config| telemetry_address(config, api));
+    let (report, telemetry) = match privileges {
         Some(privileges) => {
-            let needs = config.map(needs).unwrap_or_default();
-            Report::On { privileges, confinement: sandbox::confine(&needs) }
+            let mut needs = config.map(needs).unwrap_or_default();
+            if let Some(Address::Unix(path)) = &telemetry {
+                needs.removable_in.push(directory_of(path));
+            }
+            let telemetry = telemetry.map(bind);
+            (Report::On { privileges, confinement: sandbox::confine(&needs) }, telemetry)
         }
-        None => Report::Off,
+        None => (Report::Off, telemetry.map(bind)),
     };
-    Prepared { report, remark }
+    Prepared { report, remark, telemetry }
+}
+
+fn bind(address: Address) -> (Address, Result<Bound, BindError>) {
+    let bound = Bound::bind(&address);
+    (address, bound)
+}
+
+fn telemetry_address(config: &Config, api: Option<&Path>) -> Option<Address> {
+    match (&config.telemetry, api) {
+        (Serving::Off, _) | (Serving::BesideTheApi, None) => None,
+        (Serving::BesideTheApi, Some(api)) => Some(Address::Unix(api.with_file_name(TELEMETRY_SOCKET))),
+        (Serving::At(address), _) => Some(address.clone()),
+    }
 }
 
 impl Prepared {
@@ -52,12 +90,39 @@ impl Prepared {
             warn!("{remark}");
         }
     }
+
+    /// Serves our own pages, if they are to be served. A reason against it costs the pages, not the samples.
+    pub(super) fn serve_pages(&mut self) -> PagesThread {
+        let mut served = PagesThread::default();
+        let Some((address, bound)) = self.telemetry.take() else { return served };
+        match bound.and_then(|bound| bound.serve_pages(served.pages.clone(), served.cancel.clone())) {
+            Ok(thread) => {
+                info!(%address, "serving /metrics, /status, /-/healthy and /-/ready");
+                served.thread = Some(thread);
+            }
+            Err(error) => warn!(%error, "TELEMETRY_ADDRESS is not served; everything else goes on"),
+        }
+        served
+    }
+}
+
+impl PagesThread {
+    /// Waits for the thread to remove its socket, about a second at most.
+    pub(super) fn end(self) {
+        self.cancel.cancel();
+        if let Some(thread) = self.thread {
+            thread.join();
+        }
+    }
 }
 
 /// Of the thread that answers dockerd: it opens nothing, and removes its socket at the end.
 pub(super) fn api_needs(socket: &Path) -> Needs {
-    let directory = socket.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Needs { removable_in: vec![directory.to_owned()], ..Needs::default() }
+    Needs { removable_in: vec![directory_of(socket)], ..Needs::default() }
+}
+
+fn directory_of(socket: &Path) -> PathBuf {
+    socket.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 fn needs(config: &Config) -> Needs {
@@ -66,7 +131,7 @@ fn needs(config: &Config) -> Needs {
         needs.writable.push(dir.clone());
     }
     needs.files.extend(config.scrape.rules_file.clone());
-    if let Address::Http(url) = &config.scrape.address {
+    if let scrape::Address::Http(url) = &config.scrape.address {
         needs.connect.extend(url.port_or_known_default());
     }
     for endpoint in &config.endpoints {

@@ -12,6 +12,7 @@ pub mod run;
 mod self_heal;
 mod self_metrics;
 mod signals;
+mod status;
 
 use std::path::Path;
 use std::pin::pin;
@@ -25,6 +26,7 @@ use tracing::{error, info, warn};
 use crate::collector::{Collector, CollectorMetrics, Commands, Links, SelfExposition, SocketWatch};
 use crate::config::{Config, Mode};
 use crate::model::now_ms;
+use crate::plugin::Pages;
 use crate::queue::{Ledger, OpenError, Queue, Storage};
 use crate::remote::{self, Sender, SetupError};
 use crate::sandbox::{Report, Wanted, why_refused};
@@ -34,6 +36,7 @@ pub use rules_file::RulesFileError;
 use rules_file::{Reloads, RulesFile};
 use self_heal::ExitNote;
 use self_metrics::SelfMetrics;
+use status::Status;
 
 /// The `job` of our own series.
 const SELF_JOB: &str = "docker-remote-write";
@@ -82,8 +85,10 @@ pub struct App {
     rules_file: Option<RulesFile>,
     /// What an earlier process has learned of the engine.
     identity: Identity,
-    /// Whether the sandbox is in force here.
-    confined: bool,
+    /// What is in force here of the sandbox, if that is asked for.
+    sandbox: Option<String>,
+    /// Opened when there is something to show.
+    pages: Pages,
 }
 
 impl App {
@@ -120,7 +125,16 @@ impl App {
             true => Identity::default(),
             false => identity_note::read(&config.queue.storage),
         };
-        Ok(Self { config, queue, log, exit_note: None, rules_file, identity, confined: false })
+        Ok(Self {
+            config,
+            queue,
+            log,
+            exit_note: None,
+            rules_file,
+            identity,
+            sandbox: None,
+            pages: Pages::default(),
+        })
     }
 
     /// Makes [`App::run`] end by itself where only a new process can scrape again (a metrics socket that live-restore has left dead): for
@@ -134,7 +148,14 @@ impl App {
     /// Tells that this thread is in the sandbox that `report` describes.
     #[must_use]
     pub fn sandboxed(mut self, report: &Report) -> Self {
-        self.confined = report.is_on();
+        self.sandbox = report.is_on().then(|| report.summary());
+        self
+    }
+
+    /// Shows on `pages` what happens here, as long as it runs.
+    #[must_use]
+    pub fn shown_on(mut self, pages: Pages) -> Self {
+        self.pages = pages;
         self
     }
 
@@ -153,7 +174,7 @@ impl App {
         commands: Commands,
         shutdown: CancellationToken,
     ) -> Result<Vec<(String, Ledger)>, BuildError> {
-        let Self { config, queue, log, exit_note, rules_file, identity, confined } = self;
+        let Self { config, queue, log, exit_note, rules_file, identity, sandbox, pages } = self;
         let sending = CancellationToken::new();
         let senders: Vec<(String, Sender)> = config
             .endpoints
@@ -166,8 +187,11 @@ impl App {
             .collect();
         let metrics = CollectorMetrics::default();
         let reloads = rules_file.as_ref().map(RulesFile::reloads);
-        let own =
-            config.self_metrics.then(|| self_exposition(&config, &queue, &senders, &metrics, reloads, log));
+        let shown = Arc::new(self_metrics(&config, &queue, &senders, &metrics, reloads, log));
+        let own = config.self_metrics.then(|| self_exposition(Arc::clone(&shown)));
+        let confined = sandbox.is_some();
+        let sandbox = sandbox.unwrap_or_else(|| "off".to_owned());
+        pages.open(Box::new(Status::new(&config, shown, sandbox)));
         let (learn, learned) = watch::channel(identity.clone());
         let links =
             Links { saved: identity, learned: Some(learn), rules: rules_file.as_ref().map(RulesFile::rules) };
@@ -275,15 +299,15 @@ fn check_endpoint(endpoint: &remote::Config, mode: Mode) -> Result<(), BuildErro
     }
 }
 
-fn self_exposition(
+fn self_metrics(
     config: &Config,
     queue: &Queue,
     senders: &[(String, Sender)],
     collector: &CollectorMetrics,
     rules: Option<Arc<Reloads>>,
     log: Option<LogWriter>,
-) -> SelfExposition {
-    let shown = SelfMetrics {
+) -> SelfMetrics {
+    SelfMetrics {
         endpoints: senders.iter().map(|(name, sender)| (name.clone(), sender.metrics.clone())).collect(),
         collector: collector.clone(),
         queue: queue.clone(),
@@ -291,7 +315,10 @@ fn self_exposition(
         log,
         sample_limit: config.scrape.sample_limit.unwrap_or(0),
         start_ms: now_ms(),
-    };
+    }
+}
+
+fn self_exposition(shown: Arc<SelfMetrics>) -> SelfExposition {
     SelfExposition { job: SELF_JOB.to_owned(), write: Box::new(move |text| shown.write(text)) }
 }
 

@@ -11,8 +11,9 @@ use super::run::start_log;
 use super::{App, confine, signals};
 use crate::collector::{self, Commands};
 use crate::config::{Config, Loaded, Mode, Problems, Strings, log_from_env, sandbox_from_env};
-use crate::plugin::{BoundApi, Fault};
+use crate::plugin::{Bound, Fault, Pages};
 use crate::sandbox::{self, Report};
+use crate::telemetry::Address;
 use crate::telemetry::log::{self, LogWriter};
 
 /// How often a plugin that cannot work says why.
@@ -28,18 +29,19 @@ pub fn run(socket: &Path, env: &impl Strings) -> ExitCode {
     let fault = Fault::default();
     let shutdown = CancellationToken::new();
     sandbox::keep_files_private();
-    let bound = BoundApi::bind(socket);
+    let bound = Bound::bind(&Address::Unix(socket.to_owned()));
     // Before the first thread: each has its own, and inherits.
     let privileges = sandbox_from_env(env).then(sandbox::drop_privileges);
     let api = bound.and_then(|bound| {
         let needs = privileges.is_some().then(|| confine::api_needs(socket));
         // Of its own, because ours waits for the disk. What it lacks is what ours lacks.
         let first = move || drop(needs.as_ref().map(sandbox::confine));
-        bound.serve(control, fault.clone(), shutdown.clone(), first)
+        bound.serve_api(control, fault.clone(), shutdown.clone(), first)
     });
 
     let loaded = Config::from_env(Mode::Plugin, env);
-    let prepared = confine::confine(loaded.as_ref().ok().map(|loaded| &loaded.config), privileges);
+    let config = loaded.as_ref().ok().map(|loaded| &loaded.config);
+    let mut prepared = confine::confine(config, Some(socket), privileges);
     let log = match &loaded {
         Ok(loaded) => start_log(loaded),
         Err(_) => start_bare_log(env),
@@ -50,8 +52,11 @@ pub fn run(socket: &Path, env: &impl Strings) -> ExitCode {
         Ok(api) => {
             // Bound before there was a log to say it in.
             info!(socket = %socket.display(), "answering dockerd's calls");
-            let code = serve(loaded, commands, &fault, &log, &shutdown, &prepared.report);
+            let served = prepared.serve_pages();
+            let faces = (&prepared.report, &served.pages);
+            let code = serve(loaded, commands, &fault, &log, &shutdown, faces);
             shutdown.cancel();
+            served.end();
             api.join();
             code
         }
@@ -77,7 +82,7 @@ fn serve(
     fault: &Fault,
     log: &LogWriter,
     shutdown: &CancellationToken,
-    sandbox: &Report,
+    (sandbox, pages): (&Report, &Pages),
 ) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -91,7 +96,7 @@ fn serve(
             warn!(%error, "no handler for SIGTERM: dockerd will have to kill this process");
         }
         match loaded {
-            Ok(loaded) => forward(loaded.config, commands, fault, log, shutdown, sandbox).await,
+            Ok(loaded) => forward(loaded.config, commands, fault, log, shutdown, (sandbox, pages)).await,
             Err(problems) => stay_with(&problems, fault, shutdown).await,
         }
     });
@@ -106,7 +111,7 @@ async fn forward(
     fault: &Fault,
     log: &LogWriter,
     shutdown: &CancellationToken,
-    sandbox: &Report,
+    (sandbox, pages): (&Report, &Pages),
 ) {
     let log = log.clone();
     // On a thread of its own: opening the queue waits for the disk, and SIGTERM must not.
@@ -120,7 +125,9 @@ async fn forward(
         }
     };
     let outcome = match built {
-        Ok(Ok(app)) => app.sandboxed(sandbox).run(commands, shutdown.clone()).await.map(|_| ()),
+        Ok(Ok(app)) => {
+            app.sandboxed(sandbox).shown_on(pages.clone()).run(commands, shutdown.clone()).await.map(|_| ())
+        }
         Ok(Err(error)) => Err(error),
         Err(panicked) => {
             error!(%panicked, "building failed");

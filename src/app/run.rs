@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 use super::{App, confine, signals};
 use crate::collector;
 use crate::config::{Config, Loaded, Mode, Strings};
+use crate::plugin::Pages;
 use crate::sandbox::{self, Report};
 use crate::telemetry::log::{self, LogWriter};
 
@@ -28,7 +29,7 @@ pub fn run(env: &impl Strings) -> ExitCode {
     };
     sandbox::keep_files_private();
     let privileges = loaded.config.sandbox.then(sandbox::drop_privileges);
-    let prepared = confine::confine(Some(&loaded.config), privileges);
+    let mut prepared = confine::confine(Some(&loaded.config), None, privileges);
     let log = match start_log(&loaded) {
         Ok(log) => log,
         Err(error) => {
@@ -37,13 +38,15 @@ pub fn run(env: &impl Strings) -> ExitCode {
         }
     };
     prepared.log();
-    let code = match forward(loaded.config, log.clone(), &prepared.report) {
+    let served = prepared.serve_pages();
+    let code = match forward(loaded.config, log.clone(), &prepared.report, &served.pages) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(%error, "cannot start");
             ExitCode::FAILURE
         }
     };
+    served.end();
     log.flush(Duration::from_millis(500));
     code
 }
@@ -60,10 +63,15 @@ pub(super) fn start_log(loaded: &Loaded) -> Result<LogWriter, Box<dyn std::error
     Ok(log)
 }
 
-fn forward(config: Config, log: LogWriter, sandbox: &Report) -> Result<(), Box<dyn std::error::Error>> {
+fn forward(
+    config: Config,
+    log: LogWriter,
+    sandbox: &Report,
+    pages: &Pages,
+) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shutdown = CancellationToken::new();
-    let app = App::build(config, Some(log))?.sandboxed(sandbox);
+    let app = App::build(config, Some(log))?.sandboxed(sandbox).shown_on(pages.clone());
     let (control, commands) = collector::control();
     control.start();
     let forwarded = runtime.block_on(async {

@@ -12,6 +12,8 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 /// Lets root and our own uid in, by what the kernel says of who connected: a mode of the socket may be changed by mistake.
 #[derive(Debug)]
 pub(super) struct Door {
+    /// Of the socket, for messages.
+    name: &'static str,
     us: Uid,
     said: Option<Instant>,
     /// Since the last line.
@@ -19,8 +21,8 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn new() -> Self {
-        Self { us: geteuid(), said: None, refused: 0 }
+    pub(super) fn new(name: &'static str) -> Self {
+        Self { name, us: geteuid(), said: None, refused: 0 }
     }
 
     /// Whether the peer is answered. A refusal is said at once, and then once a minute with its number.
@@ -33,9 +35,10 @@ impl Door {
         self.refused += 1;
         if self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
             warn!(
+                socket = self.name,
                 who,
                 connections = self.refused,
-                "a connection to the api socket was closed: only root is answered there"
+                "a connection was closed: only root is answered there"
             );
             self.said = Some(Instant::now());
             self.refused = 0;
@@ -61,7 +64,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn refusals_are_said_once_a_minute() {
-        let mut door = Door::new();
+        let mut door = Door::new("api");
         let refuse = |door: &mut Door| door.lets_in(Err(io::ErrorKind::Other.into()));
         assert!(!refuse(&mut door) && !refuse(&mut door) && !refuse(&mut door));
         assert_eq!(door.refused, 2, "the first was said");

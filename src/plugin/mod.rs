@@ -1,11 +1,12 @@
-//! The socket that dockerd calls: Docker's MetricsCollector API, answered from memory on an OS thread of its own.
+//! The sockets that others call, each answered from memory on an OS thread of its own: Docker's MetricsCollector API, and our own pages.
 //!
-//! Owns the API socket and its connections. Hands on what dockerd wants through [`Control`]. Never knows the network, the disk or how a scrape
+//! Owns the sockets and their connections. Hands on what dockerd wants through [`Control`]. Never knows the network, the disk or how a scrape
 //! goes: it shares memory alone with the rest, because dockerd calls StartMetrics at boot without a time-out, and an answer that waits freezes
 //! the whole engine (9.5 minutes were measured; docker-plugin 4).
 
 mod api;
 mod door;
+mod pages;
 mod patience;
 mod server;
 mod socket;
@@ -13,19 +14,22 @@ mod socket;
 mod tests;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use self::api::Api;
+use self::server::{Answer, Listener};
 use self::socket::Socket;
 use crate::collector::Control;
+use crate::telemetry::Address;
 
+pub use self::pages::{Content, Pages};
 pub use self::socket::BindError;
 
 /// The name under which dockerd dials: `interface.socket` of both manifests.
@@ -52,7 +56,7 @@ impl Fault {
     }
 }
 
-/// The running API. Dropping it leaves the thread to its cancellation token.
+/// A running server. Dropping it leaves the thread to its cancellation token.
 #[derive(Debug)]
 pub struct ApiThread {
     thread: JoinHandle<()>,
@@ -70,49 +74,89 @@ pub fn serve(
     fault: Fault,
     cancel: CancellationToken,
 ) -> Result<ApiThread, BindError> {
-    BoundApi::bind(path)?.serve(control, fault, cancel, || ())
+    Bound::bind(&Address::Unix(path.to_owned()))?.serve_api(control, fault, cancel, || ())
 }
 
-/// The API's socket before anybody answers there: who dials meanwhile is kept waiting by the kernel, not refused.
+/// A socket before anybody answers there: who dials meanwhile is kept waiting by the kernel, not refused.
 #[derive(Debug)]
-pub struct BoundApi {
-    path: PathBuf,
-    socket: Socket,
+pub struct Bound {
+    address: Address,
+    listening: Listening,
 }
 
-impl BoundApi {
-    /// The first half of [`serve`].
+#[derive(Debug)]
+enum Listening {
+    Unix(Socket),
+    Tcp(std::net::TcpListener),
+}
+
+impl Bound {
+    /// The first half of [`serve`], which is for the socket of dockerd's API; also for our own pages.
     ///
     /// # Errors
-    /// [`BindError`], which names the path.
-    pub fn bind(path: &Path) -> Result<Self, BindError> {
-        Ok(Self { path: path.to_owned(), socket: Socket::bind(path)? })
+    /// [`BindError`], which names the address.
+    pub fn bind(address: &Address) -> Result<Self, BindError> {
+        let listening = match address {
+            Address::Unix(path) => Listening::Unix(Socket::bind(path)?),
+            Address::Tcp(ip) => {
+                let listener = std::net::TcpListener::bind(ip);
+                let failed = |source| BindError::Tcp { address: *ip, source };
+                let listener = listener.and_then(|bound| bound.set_nonblocking(true).map(|()| bound));
+                Listening::Tcp(listener.map_err(failed)?)
+            }
+        };
+        Ok(Self { address: address.clone(), listening })
     }
 
     /// The second half of [`serve`]; the thread calls `first` before it answers anybody.
     ///
     /// # Errors
     /// When there is no thread or runtime to be had.
-    pub fn serve(
+    pub fn serve_api(
         self,
         control: Control,
         fault: Fault,
         cancel: CancellationToken,
         first: impl FnOnce() + Send + 'static,
     ) -> Result<ApiThread, BindError> {
-        let Self { path, socket } = self;
-        let failed = |source: io::Error| BindError::Thread { path: path.clone(), source };
+        self.serve("api", "plugin-api", Api::new(control, fault), cancel, first)
+    }
+
+    /// Serves our own pages on a thread of their own until `cancel`.
+    ///
+    /// # Errors
+    /// When there is no thread or runtime to be had.
+    pub fn serve_pages(self, pages: Pages, cancel: CancellationToken) -> Result<ApiThread, BindError> {
+        self.serve("telemetry", "telemetry", pages, cancel, || ())
+    }
+
+    fn serve(
+        self,
+        name: &'static str,
+        thread: &str,
+        answer: impl Answer + Send,
+        cancel: CancellationToken,
+        first: impl FnOnce() + Send + 'static,
+    ) -> Result<ApiThread, BindError> {
+        let Self { address, listening } = self;
+        let failed = |source: io::Error| BindError::Thread { address: address.clone(), source };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let listener = {
             let _context = runtime.enter();
-            UnixListener::from_std(socket.listener().map_err(failed)?).map_err(failed)?
+            match listening {
+                Listening::Unix(socket) => {
+                    let listener =
+                        UnixListener::from_std(socket.listener().map_err(failed)?).map_err(failed)?;
+                    Listener::Unix { listener, _file: socket }
+                }
+                Listening::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener).map_err(failed)?),
+            }
         };
         let thread = thread::Builder::new()
-            .name("plugin-api".to_owned())
+            .name(thread.to_owned())
             .spawn(move || {
                 first();
-                LocalSet::new()
-                    .block_on(&runtime, server::run(listener, socket, Api::new(control, fault), cancel));
+                LocalSet::new().block_on(&runtime, server::run(listener, name, answer, cancel));
             })
             .map_err(failed)?;
         Ok(ApiThread { thread })
@@ -123,7 +167,7 @@ impl ApiThread {
     /// Waits for the end of the thread, which comes within about a second after its token was cancelled. The socket file is gone then.
     pub fn join(self) {
         if self.thread.join().is_err() {
-            error!("the thread that answers dockerd has panicked");
+            error!("a thread that answers dockerd, or serves our own pages, has panicked");
         }
     }
 }

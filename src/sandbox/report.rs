@@ -59,7 +59,7 @@ impl Report {
         match self {
             Self::Off => "off".to_owned(),
             Self::On { privileges, confinement } => format!(
-                "on: capabilities={} no_new_privs={} landlock_abi={}",
+                "capabilities={} no_new_privs={} landlock_abi={}",
                 if privileges.no_capabilities { "none" } else { "kept" },
                 privileges.no_new_privs,
                 confinement.abi

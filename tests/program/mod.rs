@@ -10,5 +10,6 @@ mod sandbox;
 mod self_heal;
 mod settings;
 mod survival;
+mod telemetry;
 
 use crate::support::program::{DEADLINE, Program, World, with};

@@ -1,6 +1,8 @@
 //! The plugin as a user handles it: `make plugin`, `docker plugin set`, `enable`, `disable`.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
@@ -136,6 +138,17 @@ impl Plugin {
     /// The API socket as the host sees it. dockerd makes it below /run/docker/plugins whatever its exec-root (facts: docker-plugin 2).
     pub(crate) fn api_socket(&self) -> PathBuf {
         Path::new("/run/docker/plugins").join(&self.id).join(docker_remote_write::plugin::SOCKET_NAME)
+    }
+
+    /// `/status` of the plugin's own pages, as the host asks for it.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let socket = self.api_socket().with_file_name("telemetry.sock");
+        let mut stream = UnixStream::connect(&socket).expect("the pages' socket appears on the host");
+        stream.write_all(b"GET /status HTTP/1.0\r\n\r\n").expect("the plugin reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the plugin answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+        serde_json::from_str(body).expect("JSON")
     }
 
     /// Where the host sees the plugin's QUEUE_DIR.
