@@ -36,9 +36,9 @@ impl Report {
             no_new_privs = privileges.no_new_privs,
             core_dumps = if privileges.no_core_dumps { "off" } else { "on" },
             landlock_abi = confinement.abi,
-            reads = list(&shown(&confinement.read)),
-            writes = list(&shown(&confinement.written)),
-            connects = list(&confinement.connect),
+            reads = since(1, confinement.abi, list(&shown(&confinement.read))),
+            writes = since(1, confinement.abi, list(&shown(&confinement.written))),
+            connects = since(4, confinement.abi, list(&confinement.connect)),
             kernel_lacks = lacking(confinement.abi),
             "sandbox in force"
         );
@@ -76,6 +76,11 @@ fn list<T: Display>(items: &BTreeSet<T>) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
 
+/// What is allowed, in a version of Landlock that refuses the rest.
+fn since(version: u8, abi: u8, allowed: String) -> String {
+    if abi < version { "anything".to_owned() } else { allowed }
+}
+
 /// What this version of Landlock cannot refuse, with the first Linux that can.
 fn lacking(abi: u8) -> String {
     const PARTS: [(u8, &str); 5] = [
@@ -101,6 +106,8 @@ mod tests {
             lacking(3),
             "tcp ports (6.7), ioctl of devices (6.10), signals and abstract sockets (6.12)"
         );
+        assert_eq!(since(4, 4, "53,443".to_owned()), "53,443");
+        assert_eq!(since(4, 3, "53,443".to_owned()), "anything");
         assert!(lacking(0).starts_with("files (5.13), truncate (6.2), tcp ports (6.7)"), "{}", lacking(0));
     }
 }
