@@ -6,7 +6,7 @@
 //! - [`demo`]: the main job on embedded parts, with a summary that can fail
 //! - [`app`]: builds the rooms in order, signals, drain with a deadline
 //! - [`config`]: the one settings table, environment to typed configuration, all problems at once
-//! - [`plugin`]: the socket that dockerd calls; constant-time answers
+//! - [`plugin`]: the sockets that others call: dockerd's API, our own pages; constant-time answers
 //! - [`collector`]: `Stopped <-> Running`; one scrape becomes records of the queue
 //! - [`remote`]: one sender for each endpoint, HTTP, `Outcome`, backoff
 //! - [`receiver`]: an embedded strict remote-write receiver, for `demo`, `receive` and the tests
@@ -16,6 +16,7 @@
 //! - [`wire`]: remote-write messages, symbols, snappy
 //! - [`queue`]: segments, recovery, cursors, retention; bytes only
 //! - [`telemetry`]: our own counters and logs
+//! - [`sandbox`]: capabilities, files and ports given up at the start
 //! - [`model`]: labels, staleness marker, metric types, secrets
 //! - [`proto`]: generated messages
 #![forbid(unsafe_code)]
@@ -34,6 +35,7 @@ pub mod queue;
 pub mod receiver;
 pub mod relabel;
 pub mod remote;
+pub mod sandbox;
 pub mod scrape;
 pub mod telemetry;
 pub mod wire;

@@ -2,6 +2,7 @@
 //!
 //! Everything that runs belongs to one [`App`]; nothing here knows an API of dockerd or a line of an exposition.
 
+mod confine;
 mod crash;
 mod exit_note;
 mod identity_note;
@@ -13,6 +14,7 @@ pub mod run;
 mod self_heal;
 mod self_metrics;
 mod signals;
+mod status;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -27,9 +29,10 @@ use tracing::{error, info, warn};
 use crate::collector::{Collector, CollectorMetrics, Commands, Links, SelfExposition, SocketWatch};
 use crate::config::{Config, Mode};
 use crate::model::now_ms;
-use crate::plugin::Fault;
+use crate::plugin::{Fault, Pages};
 use crate::queue::{self, Ledger, OpenError, Queue, Storage};
 use crate::remote::{self, Sender, SetupError};
+use crate::sandbox::{Report, Wanted, why_refused};
 use crate::scrape::{Address, Identity, ScrapeError};
 use crate::telemetry::log::LogWriter;
 use crash::{Guard, Panicked, Parts, caught};
@@ -37,6 +40,7 @@ use exit_note::ExitNote;
 pub use rules_file::RulesFileError;
 use rules_file::{Reloads, RulesFile};
 use self_metrics::SelfMetrics;
+use status::Status;
 
 /// The `job` of our own series.
 const SELF_JOB: &str = "docker-remote-write";
@@ -52,8 +56,13 @@ const HURRIED_DRAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The queue's directory.
-    #[error(transparent)]
-    Queue(#[from] OpenError),
+    #[error("{source}{why}")]
+    Queue {
+        /// What failed.
+        source: OpenError,
+        /// What owner, mode or the sandbox have to do with it; may be empty.
+        why: String,
+    },
     /// The target's client.
     #[error(transparent)]
     Target(#[from] ScrapeError),
@@ -80,6 +89,10 @@ pub struct App {
     rules_file: Option<RulesFile>,
     /// What an earlier process has learned of the engine.
     identity: Identity,
+    /// What is in force here of the sandbox, if that is asked for.
+    sandbox: Option<String>,
+    /// Opened when there is something to show.
+    pages: Pages,
 }
 
 /// When a process that is started anew at once may end by itself.
@@ -121,9 +134,13 @@ impl App {
         }
         let rules_file = open_rules(&config)?;
         let names: Vec<String> = config.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        let queue = match (open_queue(&config.queue, &names), config.mode) {
+        let open = |config: &Config| {
+            open_queue(&config.queue, &names)
+                .map_err(|source| BuildError::Queue { why: why_the_queue(&source), source })
+        };
+        let queue = match (open(&config), config.mode) {
             (Ok(queue), _) => queue,
-            (Err(error), Mode::Run) => return Err(error.into()),
+            (Err(error), Mode::Run) => return Err(error),
             (Err(error), Mode::Plugin) => {
                 error!(
                     %error,
@@ -131,14 +148,23 @@ impl App {
                 );
                 // Kept in the settings too: the drain waits longer for what nothing else keeps.
                 config.queue.storage = Storage::Memory;
-                Queue::open(&config.queue, &names)?
+                open(&config)?
             }
         };
         let identity = match config.scrape.labels.placeholders().is_empty() {
             true => Identity::default(),
             false => identity_note::read(&config.queue.storage),
         };
-        Ok(Self { config, queue, log, own_ends: None, rules_file, identity })
+        Ok(Self {
+            config,
+            queue,
+            log,
+            own_ends: None,
+            rules_file,
+            identity,
+            sandbox: None,
+            pages: Pages::default(),
+        })
     }
 
     /// For a process that dockerd starts anew at once when it ends: [`App::run`] then ends by itself where only a new process can scrape again (a
@@ -149,6 +175,20 @@ impl App {
         let storage = &self.config.queue.storage;
         let stale_socket = ExitNote::read(storage, self_heal::NOTE);
         self.own_ends = Some(OwnEnds { stale_socket, crash: Guard::read(storage, born, fault) });
+        self
+    }
+
+    /// Tells that this thread is in the sandbox that `report` describes.
+    #[must_use]
+    pub fn sandboxed(mut self, report: &Report) -> Self {
+        self.sandbox = report.is_on().then(|| report.summary());
+        self
+    }
+
+    /// Shows on `pages` what happens here, as long as it runs.
+    #[must_use]
+    pub fn shown_on(mut self, pages: Pages) -> Self {
+        self.pages = pages;
         self
     }
 
@@ -164,7 +204,7 @@ impl App {
     /// # Errors
     /// When the target's HTTP client cannot be set up.
     pub async fn run(self, commands: Commands, shutdown: CancellationToken) -> Result<Ended, BuildError> {
-        let Self { config, queue, log, own_ends, rules_file, identity } = self;
+        let Self { config, queue, log, own_ends, rules_file, identity, sandbox, pages } = self;
         let storage = &config.queue.storage;
         let sending = CancellationToken::new();
         let senders: Vec<(String, Sender)> = config
@@ -178,8 +218,11 @@ impl App {
             .collect();
         let metrics = CollectorMetrics::default();
         let reloads = rules_file.as_ref().map(RulesFile::reloads);
-        let own =
-            config.self_metrics.then(|| self_exposition(&config, &queue, &senders, &metrics, reloads, log));
+        let shown = Arc::new(self_metrics(&config, &queue, &senders, &metrics, reloads, log));
+        let own = config.self_metrics.then(|| self_exposition(Arc::clone(&shown)));
+        let confined = sandbox.is_some();
+        let sandbox = sandbox.unwrap_or_else(|| "off".to_owned());
+        pages.open(Box::new(Status::new(&config, shown, sandbox)));
         let (learn, learned) = watch::channel(identity.clone());
         let links =
             Links { saved: identity, learned: Some(learn), rules: rules_file.as_ref().map(RulesFile::rules) };
@@ -203,6 +246,7 @@ impl App {
             part = crash::until_crash(parts.first_dead(&senders, &queue), guard) => End::Crash(part),
             Some(never) = parts.run("the note of the engine", identity_note::keep(storage, learned)) => match never {},
             Some(never) = parts.run("the watch over the file of the rules", watch_rules(rules_file)) => match never {},
+            Some(never) = parts.run("the watch over the resolver's files", confine::watch_resolver(confined)) => match never {},
         };
         // The next process is there in 0.1 s and sends what is on disk: waiting longer would only cost scrapes.
         let (crashed, in_a_hurry) = match end {
@@ -279,6 +323,18 @@ fn open_rules(config: &Config) -> Result<Option<RulesFile>, RulesFileError> {
     Ok(Some(file))
 }
 
+fn why_the_queue(error: &OpenError) -> String {
+    match error {
+        OpenError::LockFile { path, source } if path.exists() => why_refused(path, Wanted::Write, source),
+        OpenError::LockFile { path, source } => {
+            why_refused(path.parent().unwrap_or(path), Wanted::MakeFiles, source)
+        }
+        OpenError::Create { path, source } => why_refused(path, Wanted::MakeFiles, source),
+        OpenError::List { path, source } => why_refused(path, Wanted::Read, source),
+        OpenError::Locked { .. } | OpenError::Thread { .. } | OpenError::Panicked { .. } => String::new(),
+    }
+}
+
 fn is_safe_on_disk(queue: &Queue) -> bool {
     let stats = queue.stats();
     stats.disk_capacity_bytes > 0 && stats.disk_ok
@@ -299,15 +355,15 @@ fn check_endpoint(endpoint: &remote::Config, mode: Mode) -> Result<(), BuildErro
     }
 }
 
-fn self_exposition(
+fn self_metrics(
     config: &Config,
     queue: &Queue,
     senders: &[(String, Sender)],
     collector: &CollectorMetrics,
     rules: Option<Arc<Reloads>>,
     log: Option<LogWriter>,
-) -> SelfExposition {
-    let shown = SelfMetrics {
+) -> SelfMetrics {
+    SelfMetrics {
         endpoints: senders.iter().map(|(name, sender)| (name.clone(), sender.metrics.clone())).collect(),
         collector: collector.clone(),
         queue: queue.clone(),
@@ -315,7 +371,10 @@ fn self_exposition(
         log,
         sample_limit: config.scrape.sample_limit.unwrap_or(0),
         start_ms: now_ms(),
-    };
+    }
+}
+
+fn self_exposition(shown: Arc<SelfMetrics>) -> SelfExposition {
     SelfExposition { job: SELF_JOB.to_owned(), write: Box::new(move |text| shown.write(text)) }
 }
 

@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::run::{EXIT_PANIC, say_start, start_log};
-use super::{App, Ended, signals};
+use super::{App, Ended, confine, signals};
 use crate::collector::{self, Commands, Control, FIRST_PAUSE};
-use crate::config::{Config, Loaded, Mode, Problems, Strings, log_from_env};
-use crate::plugin::{self, ApiThread, BindError, Fault};
+use crate::config::{Config, Loaded, Mode, Problems, Strings, log_from_env, sandbox_from_env};
+use crate::plugin::{ApiThread, BindError, Bound, Fault, Pages};
+use crate::sandbox::{self, Report};
+use crate::telemetry::Address;
 use crate::telemetry::log::{self, LogConfig, LogWriter};
 
 /// How often a plugin that cannot work says why.
@@ -37,12 +39,26 @@ pub fn run(socket: &Path, env: &impl Strings) -> ExitCode {
     let born = Instant::now();
     log::install_panic_hook();
     let (control, commands) = collector::control();
-    let process =
-        Process { socket, born, control, fault: Fault::default(), shutdown: CancellationToken::new() };
-    let mut api = process.serve();
+    sandbox::keep_files_private();
+    let mut process = Process {
+        socket,
+        born,
+        control,
+        fault: Fault::default(),
+        shutdown: CancellationToken::new(),
+        sandboxed: false,
+    };
+    let bound = process.bind();
+    // Before the first thread: each has its own, and inherits.
+    let privileges = sandbox_from_env(env).then(sandbox::drop_privileges);
+    process.sandboxed = privileges.is_some();
+    let mut api = bound.and_then(|bound| process.serve(bound));
 
     // The same text would make the next process panic too.
     let settings = catch_unwind(AssertUnwindSafe(|| Config::from_env(Mode::Plugin, env)));
+    let config = settings.as_ref().ok().and_then(|settings| settings.as_ref().ok());
+    let mut prepared =
+        confine::confine(config.map(|loaded| &loaded.config), Some(socket), api.is_ok(), privileges);
     let log = match &settings {
         Ok(Ok(loaded)) => start_log(loaded),
         Ok(Err(_)) => start_bare_log(log_from_env(env)),
@@ -50,9 +66,17 @@ pub fn run(socket: &Path, env: &impl Strings) -> ExitCode {
     };
     let settings =
         settings.map_err(|_| "reading the settings panicked: a bug, whose place is in the daemon's log");
+    let served = match &log {
+        Ok(_) => {
+            prepared.log();
+            prepared.serve_pages()
+        }
+        Err(_) => confine::PagesThread::default(),
+    };
     let code = match process.runtime() {
         Some(runtime) => {
-            let live = || runtime.block_on(process.live(&mut api, settings, commands, &log));
+            let faces = (&prepared.report, &served.pages);
+            let live = || runtime.block_on(process.live(&mut api, settings, commands, &log, faces));
             let code = catch_unwind(AssertUnwindSafe(live)).unwrap_or_else(|_| {
                 let code = ExitCode::from(EXIT_PANIC);
                 let dying =
@@ -67,6 +91,7 @@ pub fn run(socket: &Path, env: &impl Strings) -> ExitCode {
         None => ExitCode::FAILURE,
     };
     process.shutdown.cancel();
+    served.end();
     if let Ok(api) = api {
         api.join();
     }
@@ -90,11 +115,20 @@ struct Process<'a> {
     control: Control,
     fault: Fault,
     shutdown: CancellationToken,
+    /// Whether its threads are to be confined.
+    sandboxed: bool,
 }
 
 impl Process<'_> {
-    fn serve(&self) -> Result<ApiThread, BindError> {
-        plugin::serve(self.socket, self.control.clone(), self.fault.clone(), self.shutdown.clone())
+    fn bind(&self) -> Result<Bound, BindError> {
+        Bound::bind(&Address::Unix(self.socket.to_owned()))
+    }
+
+    fn serve(&self, bound: Bound) -> Result<ApiThread, BindError> {
+        let needs = self.sandboxed.then(|| confine::api_needs(self.socket));
+        // Of its own, because ours waits for the disk. What it lacks is what ours lacks.
+        let first = move || drop(needs.as_ref().map(sandbox::confine));
+        bound.serve_api(self.control.clone(), self.fault.clone(), self.shutdown.clone(), first)
     }
 
     /// The main runtime; none if the system gives none for [`LEAST_AGE`]. Without it there is no handler for SIGTERM: dockerd kills after 10 s.
@@ -117,6 +151,7 @@ impl Process<'_> {
         settings: Result<Settings, &'static str>,
         commands: Commands,
         log: &Result<LogWriter, Box<dyn std::error::Error>>,
+        faces: (&Report, &Pages),
     ) -> ExitCode {
         if let Err(error) = signals::cancel_on_signal(self.shutdown.clone()) {
             warn!(%error, "no handler for SIGTERM: dockerd will have to kill this process");
@@ -136,7 +171,7 @@ impl Process<'_> {
         // Bound before there was a log to say it in.
         info!(socket = %self.socket.display(), "answering dockerd's calls");
         match settings {
-            Ok(Ok(loaded)) => self.forward(loaded.config, commands, log).await,
+            Ok(Ok(loaded)) => self.forward(loaded.config, commands, log, faces).await,
             Ok(Err(problems)) => {
                 for problem in problems.as_slice() {
                     error!("{problem}");
@@ -164,12 +199,18 @@ impl Process<'_> {
                 error!(%error, "cannot serve dockerd; ending");
                 return false;
             }
-            *api = self.serve();
+            *api = self.bind().and_then(|bound| self.serve(bound));
         }
         true
     }
 
-    async fn forward(&self, config: Config, commands: Commands, log: &LogWriter) -> ExitCode {
+    async fn forward(
+        &self,
+        config: Config,
+        commands: Commands,
+        log: &LogWriter,
+        (sandbox, pages): (&Report, &Pages),
+    ) -> ExitCode {
         let (log, born, fault) = (log.clone(), self.born, self.fault.clone());
         // On a thread of its own: opening the queue waits for the disk, and SIGTERM must not.
         let building = tokio::task::spawn_blocking(move || {
@@ -185,7 +226,10 @@ impl Process<'_> {
         };
         let ended = match built {
             // A token of its own: the API answers until the queue is closed.
-            Ok(Ok(app)) => app.run(commands, self.shutdown.child_token()).await,
+            Ok(Ok(app)) => {
+                let app = app.sandboxed(sandbox).shown_on(pages.clone());
+                app.run(commands, self.shutdown.child_token()).await
+            }
             Ok(Err(error)) => Err(error),
             Err(error) => {
                 let reason = format!("building the parts has failed: {error}");

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::model::now_ms;
 use crate::relabel::{CompileError, NameFilter, Rules};
+use crate::sandbox::{Wanted, why_refused};
 use crate::scrape::Relabelling;
 
 /// More than any list of rules; reading an endless file ends here.
@@ -25,12 +26,14 @@ const UNTIL_FIRST: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum RulesFileError {
     /// It cannot be opened or read.
-    #[error("METRIC_RELABEL_CONFIGS: cannot read {}: {source}", path.display())]
+    #[error("METRIC_RELABEL_CONFIGS: cannot read {}: {source}{why}", path.display())]
     Read {
         /// Where.
         path: PathBuf,
         /// Why.
         source: io::Error,
+        /// What owner, mode or the sandbox have to do with it; may be empty.
+        why: String,
     },
     /// It was read, and is no list of rules.
     #[error("METRIC_RELABEL_CONFIGS: cannot use {}: {problems}", path.display())]
@@ -148,8 +151,11 @@ impl RulesFile {
                 looking.await
             }
         };
-        let failed =
-            |error| RulesFileError::Read { path: self.path.clone(), source: io::Error::other(error) };
+        let failed = |error| RulesFileError::Read {
+            path: self.path.clone(),
+            source: io::Error::other(error),
+            why: String::new(),
+        };
         looked.unwrap_or_else(|error| Err(failed(error)))
     }
 
@@ -194,7 +200,10 @@ impl RulesFile {
 }
 
 fn read(path: &Path) -> Result<String, RulesFileError> {
-    let failed = |source| RulesFileError::Read { path: path.to_owned(), source };
+    let failed = |source| {
+        let why = why_refused(path, Wanted::Read, &source);
+        RulesFileError::Read { path: path.to_owned(), source, why }
+    };
     let mut content = String::new();
     let file = File::open(path).map_err(failed)?;
     file.take(MAX_BYTES + 1).read_to_string(&mut content).map_err(failed)?;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{App, Ended, signals};
+use super::{App, Ended, confine, signals};
 use crate::collector;
 use crate::config::{Config, Loaded, Mode, Strings};
+use crate::plugin::Pages;
+use crate::sandbox::{self, Report};
 use crate::telemetry::log::{self, LogWriter};
 
 /// `EX_CONFIG` of sysexits.h: the settings must be mended, starting again will not help.
@@ -29,6 +31,9 @@ pub fn run(env: &impl Strings) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
+    sandbox::keep_files_private();
+    let privileges = loaded.config.sandbox.then(sandbox::drop_privileges);
+    let mut prepared = confine::confine(Some(&loaded.config), None, true, privileges);
     let log = match start_log(&loaded) {
         Ok(log) => log,
         Err(error) => {
@@ -36,7 +41,9 @@ pub fn run(env: &impl Strings) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = match forward(loaded.config, log.clone()) {
+    prepared.log();
+    let served = prepared.serve_pages();
+    let code = match forward(loaded.config, log.clone(), &prepared.report, &served.pages) {
         Ok(Ended { crashed: None, .. }) => ExitCode::SUCCESS,
         Ok(Ended { crashed: Some(_), .. }) => ExitCode::from(EXIT_PANIC),
         Err(error) => {
@@ -44,6 +51,7 @@ pub fn run(env: &impl Strings) -> ExitCode {
             ExitCode::FAILURE
         }
     };
+    served.end();
     log.flush(Duration::from_millis(500));
     code
 }
@@ -63,10 +71,15 @@ pub(super) fn say_start() {
     info!(version, revision = env!("REVISION"), "docker-remote-write starts");
 }
 
-fn forward(config: Config, log: LogWriter) -> Result<Ended, Box<dyn std::error::Error>> {
+fn forward(
+    config: Config,
+    log: LogWriter,
+    sandbox: &Report,
+    pages: &Pages,
+) -> Result<Ended, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shutdown = CancellationToken::new();
-    let app = App::build(config, Some(log))?;
+    let app = App::build(config, Some(log))?.sandboxed(sandbox).shown_on(pages.clone());
     let (control, commands) = collector::control();
     control.start();
     let forwarded = runtime.block_on(async {

@@ -1,6 +1,7 @@
 //! Our own series: the ledger of each endpoint and what else tells how well the forwarder does.
 //!
-//! Read from the rooms' snapshots at each scrape, written as text, and sent through the same pipe as everything else.
+//! Read from the rooms' snapshots at each scrape, written as text, and sent through the same pipe as everything else; also when somebody asks for
+//! the telemetry pages.
 
 use std::sync::Arc;
 

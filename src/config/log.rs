@@ -1,4 +1,4 @@
-//! `LOG_*`.
+//! `LOG_*`, and what else has to be known before all settings are.
 
 use super::Mode;
 use super::reader::Reader;
@@ -10,6 +10,13 @@ use crate::telemetry::log::{Format, Level, LogConfig};
 #[must_use]
 pub fn log_from_env(env: &impl Strings) -> LogConfig {
     read(&mut Reader::new(env, Mode::Run)).unwrap_or_default()
+}
+
+/// `SANDBOX` alone: it is needed before the other settings are looked at. What cannot be read is `on` here, and a problem of
+/// [`super::Config::from_env`].
+#[must_use]
+pub fn sandbox_from_env(env: &impl Strings) -> bool {
+    Reader::new(env, Mode::Run).boolean("SANDBOX").unwrap_or(true)
 }
 
 /// `None` only beside a problem.

@@ -12,6 +12,7 @@ mod reader;
 mod strings;
 pub mod table;
 mod target;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod unknown;
@@ -22,10 +23,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use log::log_from_env;
+pub use log::{log_from_env, sandbox_from_env};
 pub use problem::{Problem, Problems, Warning};
 pub use strings::{Environment, NotUtf8, Strings};
 
+use crate::telemetry::Serving;
 use crate::telemetry::log::LogConfig;
 use crate::{collector, queue, remote, scrape};
 use reader::Reader;
@@ -66,6 +68,10 @@ pub struct Config {
     pub self_metrics: bool,
     /// `CONFIG_RELOAD_INTERVAL`; `None` never looks at a file again.
     pub reload_interval: Option<Duration>,
+    /// `SANDBOX`.
+    pub sandbox: bool,
+    /// `TELEMETRY_ADDRESS`.
+    pub telemetry: Serving,
 }
 
 /// Settings without a problem.
@@ -116,6 +122,8 @@ fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
     let shutdown_drain_timeout = read_drain_timeout(reader);
     let stale_markers_on_stop = reader.boolean("STALE_MARKERS_ON_STOP");
     let self_metrics = reader.boolean("SELF_METRICS");
+    let telemetry = telemetry::read(reader);
+    let sandbox = reader.boolean("SANDBOX");
     let log = log::read(reader);
     Some(Config {
         mode: reader.mode,
@@ -127,6 +135,8 @@ fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         stale_markers_on_stop: stale_markers_on_stop?,
         self_metrics: self_metrics?,
         reload_interval: reload_interval?,
+        sandbox: sandbox?,
+        telemetry: telemetry?,
     })
 }
 
@@ -225,6 +235,8 @@ impl fmt::Debug for Config {
             .field("stale_markers_on_stop", &self.stale_markers_on_stop)
             .field("self_metrics", &self.self_metrics)
             .field("reload_interval", &self.reload_interval)
+            .field("sandbox", &self.sandbox)
+            .field("telemetry", &self.telemetry)
             .finish()
     }
 }

@@ -87,12 +87,12 @@ mod tests {
         for name in [
             "REMOTE_WRITE_PROXY_URL_OF_THE_OFFICE",
             "METRICS_OF_THE_OFFICE",
-            "TELEMETRY_ADDRESS",
+            "TELEMETRY_OF_THE_OFFICE",
             "WRITE_RELABEL_CONFIGS",
         ] {
             assert!(warn(name).is_some(), "{name}");
         }
-        assert!(warn("TELEMETRY_ADDRESS").unwrap().contains("none is close"));
+        assert!(warn("TELEMETRY_OF_THE_OFFICE").unwrap().contains("none is close"));
     }
 
     #[test]

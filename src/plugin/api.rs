@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::Fault;
+use super::server::Answer;
 use crate::collector::Control;
 
 /// The type that dockerd's client sends as `Accept` and expects back (docker-plugin 4).
@@ -120,6 +121,12 @@ impl Api {
             );
         }
         success()
+    }
+}
+
+impl Answer for Api {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        Api::answer(self, request).await
     }
 }
 

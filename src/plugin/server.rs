@@ -1,21 +1,27 @@
 use std::collections::HashMap;
-use std::pin::pin;
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::api::Api;
+use super::Listening;
+use super::door::Door;
 use super::patience::{Activity, Patient};
-use super::socket::Socket;
 
 /// After a failed `accept` (no file descriptors left, mostly) a moment passes, so that the thread does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -32,46 +38,84 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// For answers that are on their way when the end comes. StopMetrics takes half a second at most.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// Accepts and answers until `cancel`; then takes the socket and removes it, lets answers that are on their way finish, and ends.
+/// What answers requests. Clones share what they answer from.
+pub(super) trait Answer: Clone + 'static {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>>;
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) enum Listener {
+    /// Whoever connects is asked for its uid.
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+/// A connection, whatever it came through.
+trait Connection: AsyncRead + AsyncWrite {}
+impl<S: AsyncRead + AsyncWrite> Connection for S {}
+
+impl Listener {
+    /// `None` for a peer that is not let in.
+    async fn accept(&self, door: &mut Door) -> io::Result<Option<Pin<Box<dyn Connection>>>> {
+        match self {
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(if door.lets_in(stream.peer_cred()) { Some(Box::pin(stream)) } else { None })
+            }
+            Self::Tcp(listener) => Ok(Some(Box::pin(listener.accept().await?.0))),
+        }
+    }
+}
+
+/// Accepts and answers until `cancel`; then takes what is bound and closes it, lets answers that are on their way finish, and ends.
 pub(super) async fn run(
-    listener: UnixListener,
-    socket: &mut Option<Socket>,
-    api: Api,
+    listener: Listener,
+    bound: &mut Option<Listening>,
+    name: &'static str,
+    api: impl Answer,
     cancel: CancellationToken,
 ) {
-    let mut guests = Guests::default();
+    let mut guests = Guests { name, tasks: JoinSet::new(), activities: HashMap::new() };
+    let mut door = Door::new(name);
     loop {
         tokio::select! {
             // Ends are reaped before newcomers are counted.
             biased;
             () = cancel.cancelled() => break,
             Some(ended) = guests.tasks.join_next_with_id() => guests.forget(ended),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+            accepted = listener.accept(&mut door) => match accepted {
+                Ok(None) => {}
+                Ok(Some(stream)) => {
                     guests.make_room().await;
                     let activity = Activity::new();
                     let stream = Patient::new(stream, Rc::clone(&activity), HEAD_LIMIT);
-                    let guest = entertain(stream, api.clone(), Rc::clone(&activity), cancel.clone());
+                    let guest = entertain(stream, name, api.clone(), Rc::clone(&activity), cancel.clone());
                     let task = guests.tasks.spawn_local(guest);
                     guests.activities.insert(task.id(), (activity, task));
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept a call of dockerd; trying again in 50 ms");
+                    warn!(%error, socket = name, "cannot accept a connection; trying again in 50 ms");
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
         }
     }
     drop(listener);
-    drop(socket.take());
+    drop(bound.take());
     while let Some(ended) = guests.tasks.join_next_with_id().await {
         guests.forget(ended);
     }
 }
 
 /// The open connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Guests {
+    /// Of the socket, for messages.
+    name: &'static str,
     tasks: JoinSet<()>,
     activities: HashMap<Id, (Rc<Activity>, AbortHandle)>,
 }
@@ -99,8 +143,9 @@ impl Guests {
                 self.activities.values().filter_map(|(activity, task)| Some((activity.idle_since()?, task)));
             if let Some((_, task)) = idle.min_by_key(|(since, _)| *since) {
                 warn!(
+                    socket = self.name,
                     limit = MAX_CONNECTIONS,
-                    "too many connections to the api socket; closing the one idle longest"
+                    "too many connections; closing the one idle longest"
                 );
                 task.abort();
             }
@@ -113,8 +158,13 @@ impl Guests {
 }
 
 /// Answers one connection until its peer leaves, does something that is not HTTP, or `cancel`.
-async fn entertain<S>(stream: S, api: Api, activity: Rc<Activity>, cancel: CancellationToken)
-where
+async fn entertain<S>(
+    stream: S,
+    name: &'static str,
+    api: impl Answer,
+    activity: Rc<Activity>,
+    cancel: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let service = service_fn(|request| {
@@ -144,12 +194,12 @@ where
             connection.as_mut().graceful_shutdown();
             match timeout(LAST_ANSWERS, connection).await {
                 Ok(ended) => ended,
-                Err(_) => return warn!("a connection to the api socket was cut at the end: its peer did not finish"),
+                Err(_) => return warn!(socket = name, "a connection was cut at the end: its peer did not finish"),
             }
         }
     };
     if let Err(error) = ended {
-        warn!(%error, cause = error_cause(&error), "a connection to the api socket ended badly");
+        warn!(%error, cause = error_cause(&error), socket = name, "a connection ended badly");
     }
 }
 
@@ -167,6 +217,7 @@ mod tests {
     use super::*;
     use crate::collector::{Commands, Control, Wanted, control};
     use crate::plugin::Fault;
+    use crate::plugin::api::Api;
 
     const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -176,7 +227,7 @@ mod tests {
         let activity = Activity::new();
         let stream = Patient::new(far, Rc::clone(&activity), HEAD_LIMIT);
         let api = Api::new(control, Fault::default());
-        (near, spawn_local(entertain(stream, api, activity, CancellationToken::new())))
+        (near, spawn_local(entertain(stream, "api", api, activity, CancellationToken::new())))
     }
 
     async fn ask(stream: &mut DuplexStream, call: &str) {

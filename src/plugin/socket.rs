@@ -1,5 +1,6 @@
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -8,17 +9,19 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::telemetry::Address;
+
 /// dockerd runs as root, and so does a plugin: nobody else has business here.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Calls that may wait for `accept`. dockerd makes one at a time.
 const BACKLOG: i32 = 128;
 
-/// Why the API cannot be served. Each names the socket's path; dockerd then ends `enable` with its own words after 12.5 s.
+/// Why a socket cannot be served. Each names it; where it is the API's, dockerd then ends `enable` with its own words after 12.5 s.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The directory is missing and cannot be made.
-    #[error("cannot make the directory of the api socket {}: {source}", path.display())]
+    #[error("cannot make the directory of the socket {}: {source}", path.display())]
     Directory {
         /// The socket's path.
         path: PathBuf,
@@ -26,30 +29,38 @@ pub enum BindError {
         source: io::Error,
     },
     /// Something other than a socket has that name; it is left alone.
-    #[error("cannot bind the api socket {}: the path exists and is no socket", path.display())]
+    #[error("cannot bind the socket {}: the path exists and is no socket", path.display())]
     NotASocket {
         /// The socket's path.
         path: PathBuf,
     },
     /// A living process listens there.
-    #[error("cannot bind the api socket {}: another process answers there", path.display())]
+    #[error("cannot bind the socket {}: another process answers there", path.display())]
     Occupied {
         /// The socket's path.
         path: PathBuf,
     },
     /// Anything else that the system says.
-    #[error("cannot bind the api socket {}: {source}", path.display())]
+    #[error("cannot bind the socket {}: {source}", path.display())]
     Bind {
         /// The socket's path.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
+    /// A TCP address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Tcp {
+        /// With its port.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The socket is bound, but there is no thread or runtime to be had.
-    #[error("cannot start the thread behind the api socket {}: {source}", path.display())]
+    #[error("cannot start the thread behind {address}: {source}")]
     Thread {
-        /// The socket's path.
-        path: PathBuf,
+        /// What was bound.
+        address: Address,
         /// What the system says.
         source: io::Error,
     },
@@ -96,7 +107,7 @@ impl Drop for Socket {
             // dockerd removes the whole directory when a plugin ends.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::warn!(socket = %self.path.display(), %error, "the api socket stays behind; the next start replaces it");
+                tracing::warn!(socket = %self.path.display(), %error, "the socket stays behind; the next start replaces it");
             }
         }
     }

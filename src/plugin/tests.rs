@@ -227,14 +227,15 @@ fn a_panic_beside_all_calls_loses_none_that_wait() {
     let ended = cancel.clone();
     let socket = Socket::bind(&path).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let listener = listen(&runtime, &socket).unwrap();
+    let bound = Listening::Unix(socket);
+    let listener = bound.listener(&runtime).unwrap();
     let answering = thread::spawn(move || {
         let rounds = std::cell::Cell::new(0);
-        keep_answering(&runtime, listener, socket, |listener, socket| {
+        keep_answering(&runtime, "api", listener, bound, |listener, bound| {
             rounds.set(rounds.get() + 1);
             assert!(rounds.get() > 2, "the first two rounds panic");
             let api = Api::new(control.clone(), Fault::default());
-            LocalSet::new().block_on(&runtime, server::run(listener, socket, api, cancel.clone()));
+            LocalSet::new().block_on(&runtime, server::run(listener, bound, "api", api, cancel.clone()));
         });
         rounds.get()
     });
@@ -400,4 +401,35 @@ fn an_answer_that_is_on_its_way_leaves_before_the_end() {
     runtime.block_on(async { tokio::time::timeout(DEADLINE, wanted.changed()).await.unwrap().unwrap() });
     plugin.end();
     assert_success(&read_answer(&mut stream));
+}
+
+#[test]
+fn only_root_and_our_own_uid_are_answered_whatever_the_sockets_mode() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let plugin = Plugin::start();
+    let mode = fs::metadata(&plugin.path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // So that it is not the mode that refuses.
+    fs::set_permissions(&plugin.path, fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(plugin._directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let as_uid = |uid: u32| {
+        let stranger = || {
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(uid)).unwrap();
+            let mut stream = plugin.dial();
+            // Closed at once: the write may find that out, or the read.
+            let written = stream.write_all(call(START).as_bytes());
+            let mut answer = [0; 12];
+            let read = stream.read_exact(&mut answer);
+            (written.and(read).is_ok(), answer)
+        };
+        thread::scope(|scope| scope.spawn(stranger).join().unwrap())
+    };
+    for _ in 0..100 {
+        assert!(!as_uid(54_321).0, "a stranger was answered");
+    }
+    assert_eq!(plugin.wanted(), Wanted::Stopped);
+    assert_eq!(as_uid(0), (true, *b"HTTP/1.1 200"));
+    assert_eq!(plugin.wanted(), Wanted::Running);
 }

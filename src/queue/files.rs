@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use super::OpenError;
 use super::floor::Space;
+use super::{OpenError, modes};
 
 /// The name of the file that a process locks while it uses the directory.
 pub(super) const LOCK: &str = "lock";
@@ -62,15 +62,19 @@ impl Directory {
     /// Creates the directory when it is missing (0700), syncs its name, and locks it, waiting up to `patience` for a process that is on
     /// its way out.
     pub(super) fn open(path: &Path, patience: Duration) -> Result<Self, OpenError> {
-        let create = create_durably(path);
-        create.map_err(|source| OpenError::Create { path: path.to_owned(), source })?;
+        if let Some(unsynced) = make_directory(path)? {
+            info!("{unsynced}");
+        }
         let lock_path = path.join(LOCK);
         let lock = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock_path);
         let lock = lock.map_err(|source| OpenError::LockFile { path: lock_path.clone(), source })?;
         let deadline = Instant::now() + patience;
         loop {
             match lock.try_lock() {
-                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                Ok(()) => {
+                    modes::mend(path);
+                    return Ok(Self { path: path.to_owned(), _lock: lock });
+                }
                 Err(TryLockError::Error(source)) => {
                     return Err(OpenError::LockFile { path: lock_path, source });
                 }
@@ -83,17 +87,30 @@ impl Directory {
     }
 }
 
+/// Makes the directory when it is missing, with mode 0700, as [`super::Queue::open`] does: for a process that may not do so any more by then. Blocks
+/// while the disk does. Returns what to tell the log: that its name may not outlive a power loss.
+///
+/// # Errors
+/// [`OpenError::Create`].
+pub fn make_directory(path: &Path) -> Result<Option<String>, OpenError> {
+    create_durably(path).map_err(|source| OpenError::Create { path: path.to_owned(), source })
+}
+
 /// Also makes new names outlive a power loss, as far as the directories above can be opened.
-fn create_durably(path: &Path) -> io::Result<()> {
+fn create_durably(path: &Path) -> io::Result<Option<String>> {
     let missing = path.ancestors().take_while(|ancestor| !ancestor.exists()).count();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let mut unsynced = None;
     for parent in path.ancestors().skip(1).take(missing) {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         if let Err(error) = File::open(parent).and_then(|parent| parent.sync_all()) {
-            info!(path = %parent.display(), error = %error, "cannot sync the directory above the queue's; a power loss within seconds may undo its creation");
+            unsynced = Some(format!(
+                "cannot sync {}, a directory above the queue's: {error}; a power loss within seconds may undo its creation",
+                parent.display()
+            ));
         }
     }
-    Ok(())
+    Ok(unsynced)
 }
 
 impl Files for Directory {

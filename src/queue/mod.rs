@@ -72,7 +72,7 @@
 //! - Each endpoint's [`Ledger`] closes whenever the lock is free.
 //!
 //! # Files of this room
-//! `handle` is the door; `book` (with `index`, `ring`, `shelf`, `account`, `health`) holds the rules as plain memory; `desk` is the
+//! `modes` keeps others from reading it; `handle` is the door; `book` (with `index`, `ring`, `shelf`, `account`, `health`) holds the rules as plain memory; `desk` is the
 //! lock and the bell; `worker` (with `segment`, `cursor`, `floor`) is the thread; `recovery` and `format` read what is there; `journal` is
 //! the sets beside the records.
 
@@ -92,6 +92,7 @@ mod handle;
 mod health;
 mod index;
 mod journal;
+mod modes;
 mod notice;
 mod opening;
 mod recovery;
@@ -104,6 +105,7 @@ mod tests;
 mod worker;
 
 pub use error::{OpenError, ReadError};
+pub use files::make_directory;
 pub use handle::Queue;
 pub use journal::{Changes, Journal};
 pub use stats::{Damage, EndpointStats, Faults, RemovedEndpoint, Stats};

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{Auth, Config, Pem};
 use crate::model::{Secret, SecretSource};
+use crate::sandbox::{Wanted, why_refused};
 
 /// No secret, key or CA bundle is larger; reading an endless file ends here.
 const MAX_BYTES: u64 = 4 << 20;
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be opened or read.
-    #[error("cannot read the {what} from {}: {source}", path.display())]
+    #[error("cannot read the {what} from {}: {source}{why}", path.display())]
     Read {
         /// What it is for.
         what: &'static str,
@@ -28,6 +29,8 @@ pub enum FileError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+        /// What owner, mode or the sandbox have to do with it; may be empty.
+        why: String,
     },
     /// It was read, and is no such thing.
     #[error("cannot use the {what} from {}: {problem}", path.display())]
@@ -121,7 +124,10 @@ fn pem(what: &'static str, source: &Pem) -> Result<Secret, FileError> {
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
-    let failed = |source| FileError::Read { what, path: path.to_owned(), source };
+    let failed = |source| {
+        let why = why_refused(path, Wanted::Read, &source);
+        FileError::Read { what, path: path.to_owned(), source, why }
+    };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;

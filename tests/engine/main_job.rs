@@ -35,10 +35,15 @@ fn engine_metrics_arrive_and_disable_loses_nothing(manifest: Manifest, kind: Kin
     figure(&format!("`docker plugin enable` ({}): {} ms", manifest.path(), enable.as_millis()));
 
     eventually("up{job=\"docker\"} == 1", PATIENCE, || receiver.one("up{job=\"docker\"} == 1"));
+    plugin.assert_bare(&engine);
     assert_engine_info(&receiver);
     assert_all_buckets(&engine, &receiver);
     assert_own_counters(&receiver);
 
+    eventually("the plugin's own word that it works, asked for from the host", PATIENCE, || {
+        let status = plugin.status();
+        (status["scrape"]["running"] == true && status["endpoints"][0]["state"] == "up").then_some(())
+    });
     eventually("ten scrapes", PATIENCE, || (scrapes(&receiver).len() >= 10).then_some(()));
     between_scrapes(phase(&scrapes(&receiver)));
     let disabled_at = now_ms();

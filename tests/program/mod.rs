@@ -7,8 +7,10 @@ mod outages;
 mod queue_dir;
 mod relabelling;
 mod restart;
+mod sandbox;
 mod self_heal;
 mod settings;
 mod survival;
+mod telemetry;
 
 use crate::support::program::{DEADLINE, Program, World, with};

@@ -112,10 +112,10 @@ async fn dockerd_disk_log_and_everything_else_have_a_thread_each() {
     assert_eq!(dockerd.start_metrics().await.unwrap().status, 200);
     world.until_ups(1).await;
     let threads = program.threads();
-    for name in ["docker-remote-w", "plugin-api", "queue", "log-writer"] {
+    for name in ["docker-remote-w", "plugin-api", "queue", "log-writer", "telemetry"] {
         assert_eq!(threads.iter().filter(|thread| *thread == name).count(), 1, "{name} in {threads:?}");
     }
     // Beside them only tokio's blocking pool, for getaddrinfo and the files of settings.
-    let known = ["docker-remote-w", "plugin-api", "queue", "log-writer", "tokio-rt-worker"];
+    let known = ["docker-remote-w", "plugin-api", "queue", "log-writer", "telemetry", "tokio-rt-worker"];
     assert!(threads.iter().all(|thread| known.contains(&thread.as_str())), "{threads:?}");
 }

@@ -169,6 +169,19 @@ impl Program {
         Self::start_of(Path::new(env!("CARGO_BIN_EXE_docker-remote-write")), arguments, settings)
     }
 
+    /// As started by somebody with this umask.
+    pub(crate) fn start_with_umask(
+        umask: u32,
+        arguments: &[&str],
+        settings: &BTreeMap<&'static str, String>,
+    ) -> Self {
+        let binary = env!("CARGO_BIN_EXE_docker-remote-write");
+        let script = format!("umask {umask:04o}; exec {binary} \"$@\"");
+        let arguments: Vec<&str> =
+            ["-c", &script, "sh"].into_iter().chain(arguments.iter().copied()).collect();
+        Self::start_of(Path::new("/bin/sh"), &arguments, settings)
+    }
+
     /// Of another build.
     pub(crate) fn start_of(
         binary: &Path,
@@ -241,6 +254,12 @@ impl Program {
     }
 
     /// SIGTERM, and no wait.
+    /// What the kernel says of each thread.
+    pub(crate) fn statuses(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).ok()).collect()
+    }
+
     pub(crate) fn interrupt(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

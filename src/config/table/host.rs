@@ -220,6 +220,23 @@ pub(super) const HOST: &[Setting] = &[
     ),
     setting(
         Group::Process,
+        "TELEMETRY_ADDRESS",
+        text("off, unix:/path/of.sock, or a loopback address with a port"),
+        Default::Told("telemetry.sock beside the API socket in the plugin; off in run"),
+        "unix:/run/docker/plugins/telemetry.sock",
+        "Where /metrics, /status, /-/healthy and /-/ready are served; a unix socket answers root and our own uid alone.",
+    ),
+    setting(
+        Group::Process,
+        "SANDBOX",
+        Kind::Boolean,
+        Default::Value("on"),
+        "on",
+        "Whether all capabilities are dropped and, where the kernel has Landlock, every file and port refused that the other settings do not \
+         ask for.",
+    ),
+    setting(
+        Group::Process,
         "LOG_LEVEL",
         Kind::Choice(&["debug", "info", "warn", "error"]),
         Default::Value("info"),

@@ -273,7 +273,8 @@ fn a_plugin_that_drains_longer_than_dockerd_waits_is_warned() {
 
 #[test]
 fn unknown_names_are_warned_about_and_harmless() {
-    let warnings = warnings(&[("REMOTE_WRITE_URLS", "s3cret"), ("TELEMETRY_ADDRESS", ""), ("PATH", "/bin")]);
+    let warnings =
+        warnings(&[("REMOTE_WRITE_URLS", "s3cret"), ("TELEMETRY_OF_THE_OFFICE", ""), ("PATH", "/bin")]);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("the closest is REMOTE_WRITE_URL;") && !warnings[0].contains("s3cret"));
 }

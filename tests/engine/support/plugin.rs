@@ -1,6 +1,8 @@
 //! The plugin as a user handles it: `make plugin`, `docker plugin set`, `enable`, `disable`.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
@@ -127,6 +129,21 @@ impl Plugin {
         log.lines().filter(|line| line.contains("starting signal loop") && line.contains(&self.id)).count()
     }
 
+    /// No thread has a capability in any set, or a way to new ones.
+    pub(crate) fn assert_bare(&self, engine: &Engine) {
+        let pid = eventually("the plugin's process", PATIENCE, || self.pid(engine));
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the plugin runs");
+        let statuses = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+        let statuses: Vec<String> = statuses.collect();
+        assert!(statuses.len() >= 4, "main, plugin-api, queue, log-writer: {statuses:?}");
+        for status in statuses {
+            for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+                assert!(status.contains(&format!("{set}:\t0000000000000000\n")), "{set}: {status}");
+            }
+            assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
+        }
+    }
+
     /// `kill -9` of the process, then waits until dockerd has started another. Returns how long that took.
     pub(crate) fn kill_and_await_restart(&self, engine: &Engine) -> Duration {
         let before = eventually("the plugin's process", PATIENCE, || self.pid(engine));
@@ -141,6 +158,17 @@ impl Plugin {
     /// The API socket as the host sees it. dockerd makes it below /run/docker/plugins whatever its exec-root (facts: docker-plugin 2).
     pub(crate) fn api_socket(&self) -> PathBuf {
         Path::new("/run/docker/plugins").join(&self.id).join(docker_remote_write::plugin::SOCKET_NAME)
+    }
+
+    /// `/status` of the plugin's own pages, as the host asks for it.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let socket = self.api_socket().with_file_name("telemetry.sock");
+        let mut stream = UnixStream::connect(&socket).expect("the pages' socket appears on the host");
+        stream.write_all(b"GET /status HTTP/1.0\r\n\r\n").expect("the plugin reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the plugin answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+        serde_json::from_str(body).expect("JSON")
     }
 
     /// Where the host sees the plugin's QUEUE_DIR.
