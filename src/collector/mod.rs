@@ -22,7 +22,7 @@ pub use naming::Links;
 pub use socket_watch::SocketWatch;
 pub use stale_socket::{FIRST_PAUSE, LONGEST_PAUSE, LastExit};
 
-use crate::model::{Labels, now_ms};
+use crate::model::{Clock, Labels};
 use crate::queue::Queue;
 use crate::scrape::{self, Relabelling, Report, Rules, Schedule, ScrapeError, TargetClient, TargetNames};
 use naming::{Changes, Held, Naming};
@@ -75,6 +75,7 @@ pub struct Collector {
     /// What is said of scrapes that are held.
     held: Notice,
     metrics: CollectorMetrics,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -156,7 +157,14 @@ impl Collector {
             notice: Notice::default(),
             held: Notice::default(),
             metrics,
+            clock: Clock::default(),
         })
+    }
+
+    /// Takes timestamps and ticks from this clock. The timer between two ticks is tokio's.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Obeys `commands` until `cancel`; a scrape in flight then leaves no trace, and no series ends (remote-write 3.06).
@@ -196,21 +204,22 @@ impl Collector {
     }
 
     fn start(&mut self, command: Command) -> State {
-        let first = self.schedule.next_after(now_ms());
-        let wait = Duration::from_millis(u64::try_from(first - now_ms()).unwrap_or_default());
+        let now = self.clock.now_ms();
+        let first = self.schedule.next_after(now);
+        let wait = Duration::from_millis(u64::try_from(first - now).unwrap_or_default());
         info!(target = %self.client.target(), starts = command.starts, first_scrape_in = ?wait, "scraping starts");
         State::Running
     }
 
     /// Waits for the next tick and scrapes. Dropped on the way, it leaves no trace.
     async fn tick(&mut self) {
-        let now = now_ms();
+        let now = self.clock.now_ms();
         // A timer that fired early must not scrape the same tick twice.
         let from = self.last_tick.filter(|last| (now..now + 1_000).contains(last)).unwrap_or(now);
         let tick = self.schedule.next_after(from);
         tokio::time::sleep(Duration::from_millis(u64::try_from(tick - now).unwrap_or_default())).await;
         let started = Instant::now();
-        let timestamp = self.schedule.snap(tick, now_ms());
+        let timestamp = self.schedule.snap(tick, self.clock.now_ms());
         let fetched = self.client.fetch(&mut self.body).await;
         self.count_missed(tick);
         let body_bytes = self.body.len() as u64;
@@ -293,7 +302,7 @@ impl Collector {
     async fn stop(&mut self, commands: &Commands) -> State {
         self.last_tick = None;
         let started = Instant::now();
-        let timestamp = now_ms();
+        let timestamp = self.clock.now_ms();
         // Looks on its own: a repeated stop that is seen here is still to be answered.
         let mut wanted = commands.wanted.clone();
         let fetched = tokio::select! {
@@ -336,7 +345,7 @@ impl Collector {
     }
 
     fn end_all(&mut self) -> u64 {
-        let timestamp = now_ms();
+        let timestamp = self.clock.now_ms();
         let mut markers = self.target.end_all(timestamp);
         if let Some(own) = &mut self.own {
             markers += own.source.end_all(timestamp);
