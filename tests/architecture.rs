@@ -197,3 +197,20 @@ fn every_rule_of_staleness_and_scrape_has_a_test_that_bears_its_number() {
     });
     assert_eq!(untested.collect::<Vec<_>>(), Vec::<&str>::new());
 }
+
+/// What the page on security claims is shown by the tests that it names.
+#[test]
+fn every_test_that_the_page_on_security_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let dirs = ["src", "tests", "fuzz"].into_iter().flat_map(|dir| source_files(&root.join(dir)));
+    let code: String = dirs.map(|file| fs::read_to_string(file).unwrap()).collect();
+    let words = page.split('`').skip(1).step_by(2);
+    let is_test = |word: &&str| {
+        word.contains('_') && word.chars().all(|c| c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit())
+    };
+    let names: Vec<&str> = words.filter(is_test).filter(|word| *word != "no_new_privs").collect();
+    assert!(names.len() > 40, "{names:?}");
+    let missing = names.into_iter().filter(|name| !code.contains(&format!("fn {name}(")));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+}
