@@ -4,7 +4,8 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-const PROTOS: [&str; 2] = ["prometheus/remote.proto", "io/prometheus/write/v2.proto"];
+const PROTOS: [&str; 3] =
+    ["prometheus/remote.proto", "io/prometheus/write/v2.proto", "io/prometheus/client/metrics.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     compile_protos()?;

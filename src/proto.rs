@@ -5,6 +5,11 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/prometheus.rs"));
 }
 
+/// What targets expose as protobuf.
+pub mod client {
+    include!(concat!(env!("OUT_DIR"), "/io.prometheus.client.rs"));
+}
+
 /// Remote-write 2.0.
 pub mod v2 {
     include!(concat!(env!("OUT_DIR"), "/io.prometheus.write.v2.rs"));

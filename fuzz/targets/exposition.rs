@@ -135,6 +135,7 @@ fn read<'a>(body: &'a [u8], guess: impl Fn(usize) -> &'a [u8]) -> (Vec<Seen<'a>>
         };
         seen.push(match entry {
             Entry::Comment => other(None, &[]),
+            Entry::Unit { .. } => unreachable!("the text format has no units"),
             Entry::Help { family, help } => other(None, &[&family, &help]),
             Entry::Type { family, metric_type } => other(Some(metric_type), &[&family]),
             Entry::Series(series) => {

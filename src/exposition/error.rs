@@ -101,6 +101,32 @@ pub enum Reason {
     /// Something after the timestamp.
     #[error("expected the end of the line after the timestamp")]
     ExpectedLineEnd,
+    /// OpenMetrics: the body ends without its last line, or within one.
+    #[error("the exposition does not end with # EOF")]
+    MissingEof,
+    /// OpenMetrics: something after the last line.
+    #[error("unexpected data after # EOF")]
+    AfterEof,
+    /// OpenMetrics: `#` and something else.
+    #[error("expected HELP, TYPE, UNIT or EOF after `# `")]
+    ExpectedKeyword,
+    /// A word after `# TYPE name` that is none of OpenMetrics's eight.
+    #[error(
+        "metric type \"{0}\" is none of counter, gauge, histogram, gaugehistogram, summary, info, stateset, unknown"
+    )]
+    UnknownOpenMetricsType(String),
+    /// OpenMetrics: `# UNIT m_bytes seconds`.
+    #[error("the unit \"{0}\" is no suffix of the metric's name")]
+    UnitIsNoSuffix(String),
+    /// OpenMetrics: neither `,` nor `}` after a label value.
+    #[error("expected `,` or `}}` after the label value")]
+    ExpectedComma,
+    /// OpenMetrics: seconds that are no finite number.
+    #[error("the timestamp is no number of seconds")]
+    BadTimestamp,
+    /// OpenMetrics: more than a value, a timestamp and an exemplar, or two blanks between them.
+    #[error("expected one blank and a timestamp, an exemplar, or the end of the line")]
+    ExpectedSampleEnd,
 }
 
 /// A reason and its offset into the body: becomes a [`ParseError`] where the body is known.

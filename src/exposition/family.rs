@@ -10,7 +10,8 @@ pub fn belongs_to_family(name: &str, family: &str, metric_type: MetricType) -> b
         // OpenMetrics calls the family `x` and the series `x_total`; the text format calls both `x_total`.
         MetricType::Counter => &["_total"],
         MetricType::Histogram => &["_bucket", "_sum", "_count"],
-        MetricType::GaugeHistogram => &["_bucket", "_gsum", "_gcount"],
+        // `_gsum` and `_gcount` in OpenMetrics; what comes as protobuf is named like a histogram's.
+        MetricType::GaugeHistogram => &["_bucket", "_gsum", "_gcount", "_sum", "_count"],
         MetricType::Summary => &["_sum", "_count"],
         MetricType::Info => &["_info"],
         MetricType::Unknown | MetricType::Gauge | MetricType::StateSet => &[],

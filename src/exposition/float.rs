@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use crate::model::NORMAL_NAN_BITS;
 
 /// Up to here every integer of that many digits is exact in an f64.
@@ -53,26 +55,39 @@ pub(super) fn digits(text: &[u8]) -> Option<i64> {
 #[must_use]
 pub fn normalized_float(text: &str) -> Option<String> {
     let value = parse_float(text)?;
+    let mut spelled = String::new();
+    // A negative zero is spelled as zero here.
+    push_go_float(if value == 0.0 { 0.0 } else { value }, &mut spelled);
+    if value.is_finite() && !spelled.contains(['.', 'e']) {
+        spelled.push_str(".0");
+    }
+    Some(spelled)
+}
+
+/// Go's spelling of a float, as the text format has it: the shortest digits that read back as the same number; `+Inf`, `-Inf`, `NaN`.
+pub(super) fn push_go_float(value: f64, out: &mut String) {
     if value.is_nan() {
-        return Some("NaN".to_owned());
+        return out.push_str("NaN");
     }
     if value.is_infinite() {
-        return Some(if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned());
+        return out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
     }
-    if value == 0.0 {
-        return Some("0.0".to_owned());
-    }
-    // Rust's `{:e}` and Go's 'g' with precision -1 find the same shortest digits; only the layout differs.
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e')?;
-    let exponent: i32 = exponent.parse().ok()?;
-    // strconv/ftoa.go: the exponent is written below -4 and from 6 on when the shortest digits are asked for.
+    // strconv/ftoa.go: the exponent is written below -4 and from 6 on when the shortest digits are asked for. Rust finds the same
+    // digits; only the layout differs.
+    let start = out.len();
+    // Writing into a String does not fail.
+    let _ = write!(out, "{value:e}");
+    let exponent = out[start..].split_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok());
+    let exponent = exponent.unwrap_or_default();
     if (-4..6).contains(&exponent) {
-        let plain = value.to_string();
-        return Some(if plain.contains('.') { plain } else { plain + ".0" });
+        out.truncate(start);
+        let _ = write!(out, "{value}");
+    } else {
+        let digits = out[start..].find('e').map_or(out.len(), |length| start + length);
+        out.truncate(digits);
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let _ = write!(out, "e{sign}{:02}", exponent.unsigned_abs());
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    Some(format!("{digits}e{sign}{:02}", exponent.unsigned_abs()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
-//! Bytes of an exposition to entries, zero-copy: text 0.0.4 with the semantics of Prometheus 3. Hands on series, types and
-//! help texts in the order of the lines; never knows the target's labels, the cache, or what a sample is for.
+//! Bytes of an exposition to entries, zero-copy: the text format, OpenMetrics and delimited protobuf with the semantics of Prometheus 3.
+//! Hands on series, types, help texts and units in the order of the body; never knows the target's labels, the cache, or what a sample is for.
 //!
 //! ```text
 //! body --Parser::next--> Entry::Series { raw, value, timestamp } --Series::exposed, once for each raw--> names and values
-//!                        Entry::Type, Entry::Help, Entry::Comment
+//!                        Entry::Type, Entry::Help, Entry::Unit, Entry::Comment
 //! ```
 //!
-//! What a line means is decided as Prometheus 3's lexer decides it, oddities included: label values may contain line breaks and
+//! `OpenMetricsParser` and `ProtobufParser` give the same entries; what comes beside a sample (exemplar, start timestamp) they are asked
+//! for.
+//!
+//! What a line of the text format means is decided as Prometheus 3's lexer decides it, oddities included: label values may contain line breaks and
 //! zero bytes, commas between labels are optional, `m1.5` is the series `m1` with value 0.5, a zero byte at the start of a line
 //! ends the input. The whole exposition is refused at the first error, as there (remote-write 4.16).
 //!
@@ -17,16 +20,24 @@
 
 mod error;
 mod escape;
+mod exemplar;
 mod family;
 mod float;
+mod format;
+mod openmetrics;
 mod parser;
+mod protobuf;
 mod scan;
 mod series;
 #[cfg(test)]
 mod tests;
 
 pub use error::{ParseError, Place, Reason};
+pub use exemplar::{Exemplar, Pair};
 pub use family::belongs_to_family;
 pub use float::normalized_float;
+pub use format::Format;
+pub use openmetrics::{CreatedTimes, OpenMetricsParser, is_created};
 pub use parser::{Entry, Parser};
+pub use protobuf::{MessageError, MessageReason, ProtobufParser, ProtobufScratch, protobuf_as_text};
 pub use series::{Exposed, Occurrence, Series};

@@ -26,7 +26,14 @@ pub enum Entry<'a> {
         /// The text, unescaped; blanks at its ends belong to it.
         help: Cow<'a, str>,
     },
-    /// Any other line that starts with `#`, `# UNIT` and `# EOF` included.
+    /// `# UNIT family unit` of OpenMetrics, or the unit of a protobuf family.
+    Unit {
+        /// The metric family's name.
+        family: Cow<'a, str>,
+        /// The last word of its name; may be empty.
+        unit: Cow<'a, str>,
+    },
+    /// Text format: any other line that starts with `#`, `# UNIT` and `# EOF` included.
     Comment,
 }
 

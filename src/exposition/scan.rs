@@ -7,9 +7,9 @@ pub(super) const NAME_START: u8 = 1;
 /// Goes on in a metric name: `[a-zA-Z0-9_:]`.
 pub(super) const NAME: u8 = 2;
 /// Starts a label name: `[a-zA-Z_]`.
-const LABEL_START: u8 = 4;
+pub(super) const LABEL_START: u8 = 4;
 /// Goes on in a label name: `[a-zA-Z0-9_]`.
-const LABEL: u8 = 8;
+pub(super) const LABEL: u8 = 8;
 /// A blank or a tab.
 const BLANK: u8 = 16;
 /// Goes on in a value: anything but blanks, a line break, `{`, and a zero byte.
@@ -113,6 +113,11 @@ impl<'a> Cursor<'a> {
     /// A name in double quotes, escapes left in.
     pub(super) fn quoted_name(&mut self) -> Result<&'a [u8], Fault> {
         self.quoted(false)
+    }
+
+    /// A label value in double quotes, escapes left in.
+    pub(super) fn quoted_value(&mut self) -> Result<&'a [u8], Fault> {
+        self.quoted(true)
     }
 
     /// One term between braces; `None` behind the closing one. The separating comma is taken with the term before it, and need

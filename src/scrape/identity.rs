@@ -197,7 +197,7 @@ fn lines<'a>(body: &'a [u8], beginning: &'static str) -> impl Iterator<Item = &'
 fn read<T>(line: &[u8], take: impl FnOnce(&Series<'_>) -> Option<T>) -> Option<T> {
     match Parser::new(line).next() {
         Some(Ok(Entry::Series(series))) => take(&series),
-        Some(Ok(Entry::Type { .. } | Entry::Help { .. } | Entry::Comment) | Err(_)) | None => None,
+        Some(Ok(Entry::Type { .. } | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment) | Err(_)) | None => None,
     }
 }
 

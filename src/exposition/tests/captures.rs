@@ -4,8 +4,9 @@ use std::path::Path;
 use super::*;
 use crate::exposition::belongs_to_family;
 
-fn capture(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures").join(name);
+pub(super) fn capture(name: &str) -> Vec<u8> {
+    let folder = if name.ends_with(".pb") { "tests/fixtures/protobuf" } else { "tests/fixtures/captures" };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -37,7 +38,7 @@ fn captures_of_a_real_engine_have_the_counted_samples_and_families() {
             .iter()
             .filter_map(|entry| match entry {
                 Seen::Sample { labels, .. } => Some(labels),
-                Seen::Type(..) | Seen::Help(..) | Seen::Comment => None,
+                Seen::Type(..) | Seen::Help(..) | Seen::Unit(..) | Seen::Comment => None,
             })
             .collect();
         assert_eq!(unique.len(), samples, "{name}: each series once");
@@ -77,7 +78,7 @@ fn each_series_of_a_real_engine_belongs_to_the_family_before_it() {
                         "{name}: {own} after {current}"
                     );
                 }
-                Entry::Help { .. } | Entry::Comment => {}
+                Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment => {}
             }
         }
     }

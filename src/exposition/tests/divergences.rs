@@ -99,7 +99,7 @@ fn sum_and_count_carry_the_type_of_their_family() {
                 assert!(crate::exposition::belongs_to_family(&series.name().unwrap(), "h", series.in_force));
                 seen += 1;
             }
-            Entry::Type { .. } | Entry::Help { .. } | Entry::Comment => {}
+            Entry::Type { .. } | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment => {}
         }
     }
     assert_eq!(seen, 2);

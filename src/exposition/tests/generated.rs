@@ -182,6 +182,7 @@ fn ours(text: &str) -> (BTreeSet<Flat>, BTreeMap<String, String>) {
                     .find_map(|bound| Some((bound, bits(labels.remove(bound)?.parse().unwrap()))));
                 flat.insert((name, labels, bound, bits(f64::from_bits(value)), timestamp));
             }
+            Seen::Unit(..) => unreachable!("the text format has no units"),
             Seen::Help(family, help) => {
                 docs.insert(family, help);
             }

@@ -6,6 +6,10 @@ mod captures;
 mod divergences;
 /// Generated input: prometheus-parse as the oracle where it is right, arbitrary and truncated bytes, guesses.
 mod generated;
+/// OpenMetrics: vectors, what is refused, exemplars, `_created`.
+mod openmetrics;
+/// Delimited protobuf: the recorded bodies, every type, prost as the oracle.
+mod protobuf;
 /// The rules by number.
 mod rules;
 /// Prometheus' own parse cases, re-expressed: what is accepted, what is refused, and where.
@@ -20,6 +24,7 @@ enum Seen {
     Sample { raw: String, labels: Vec<(String, String)>, value: u64, timestamp: Option<i64> },
     Type(String, MetricType),
     Help(String, String),
+    Unit(String, String),
     Comment,
 }
 
@@ -51,6 +56,7 @@ fn see(entry: Entry<'_>) -> Result<Seen, ParseError> {
         }
         Entry::Type { family, metric_type } => Seen::Type(family.into_owned(), metric_type),
         Entry::Help { family, help } => Seen::Help(family.into_owned(), help.into_owned()),
+        Entry::Unit { family, unit } => Seen::Unit(family.into_owned(), unit.into_owned()),
         Entry::Comment => Seen::Comment,
     })
 }

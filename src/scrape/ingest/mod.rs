@@ -251,7 +251,7 @@ impl Ingest {
                 Entry::Series(exposed) => self.append_series(&exposed, timestamp, report)?,
                 Entry::Type { family, metric_type } => self.families.set_type(&family, metric_type),
                 Entry::Help { family, help } => self.families.set_help(&family, &help),
-                Entry::Comment => {}
+                Entry::Unit { .. } | Entry::Comment => {}
             }
         }
         match self.rules.sample_limit {
