@@ -14,7 +14,7 @@ use std::path::Path;
 
 use allocation_counter::measure;
 use docker_remote_write::relabel;
-use docker_remote_write::scrape::{Identity, Placeholder, Recognition, Rules};
+use docker_remote_write::scrape::{Format, Identity, Placeholder, Recognition, Rules};
 use pipe::Pipe;
 
 /// Scrapes after which every buffer has its size.
@@ -27,17 +27,21 @@ fn steady(bodies: &dyn Fn(u64) -> Vec<u8>) -> (u64, u64) {
 }
 
 fn steady_with(rules: Rules, bodies: &dyn Fn(u64) -> Vec<u8>) -> (u64, u64) {
+    steady_in(Format::Text, rules, bodies)
+}
+
+fn steady_in(format: Format, rules: Rules, bodies: &dyn Fn(u64) -> Vec<u8>) -> (u64, u64) {
     let dir = tempfile::tempdir().unwrap();
     let mut pipe = Pipe::with_rules(dir.path(), rules);
     for scrape in 0..WARM_UP {
-        pipe.scrape(&bodies(scrape));
+        pipe.scrape_in(format, &bodies(scrape));
     }
     (WARM_UP..WARM_UP + 6)
         .step_by(2)
         .map(|scrape| {
             let (even, odd) = (bodies(scrape), bodies(scrape + 1));
             let mut records = 0;
-            let counted = measure(|| records = pipe.scrape(&even) + pipe.scrape(&odd));
+            let counted = measure(|| records = pipe.scrape_in(format, &even) + pipe.scrape_in(format, &odd));
             (counted.count_total, records)
         })
         .min()
@@ -83,6 +87,26 @@ fn recorded_scrapes_of_a_real_engine_cost_their_record_alone() {
         let body = std::fs::read(captures.join(name)).unwrap();
         let (allocations, records) = steady(&|_| body.clone());
         assert!(allocations <= EACH_RECORD * records, "{name}: {allocations} allocations, {records} records");
+    }
+}
+
+#[test]
+fn recorded_protobuf_and_openmetrics_cost_their_record_alone() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/protobuf");
+    let openmetrics =
+        (0..500).map(|n| format!("h_bucket{{n=\"{n}\",le=\"1\"}} {n} # {{trace_id=\"x\"}} 1\n"));
+    let openmetrics = format!("# TYPE h histogram\n{}# EOF\n", openmetrics.collect::<String>()).into_bytes();
+    let protobuf = |name: &str| (Format::Protobuf, std::fs::read(fixtures.join(name)).unwrap());
+    for (format, body) in [
+        protobuf("03-containers-running-paused-stopped.pb"),
+        protobuf("06-swarm-manager-after-3s.pb"),
+        (Format::OpenMetrics, openmetrics),
+    ] {
+        let (allocations, records) = steady_in(format, pipe::rules(), &|_| body.clone());
+        assert!(
+            allocations <= EACH_RECORD * records,
+            "{format:?}: {allocations} allocations, {records} records"
+        );
     }
 }
 

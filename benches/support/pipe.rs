@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{Changes, Config, Fate, Journal, Position, Queue, RecordMeta, Storage};
-use docker_remote_write::scrape::{ChangeKind, Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{ChangeKind, Format, Ingest, Relabelling, Rules};
 use docker_remote_write::wire::{Counts, Limits, RecordEncoder};
 
 /// As the collector cuts.
@@ -26,6 +26,7 @@ pub(crate) fn rules() -> Rules {
         honor_labels: false,
         honor_timestamps: true,
         normalize_le: true,
+        created_timestamps: false,
         sample_limit: Some(200_000),
         synthetic_series: true,
         relabelling: Relabelling::default(),
@@ -76,8 +77,13 @@ impl Pipe {
 
     /// One scrape, queued and settled as delivered; how many records it made.
     pub(crate) fn scrape(&mut self, body: &[u8]) -> u64 {
+        self.scrape_in(Format::Text, body)
+    }
+
+    /// The same, of a body in this format.
+    pub(crate) fn scrape_in(&mut self, format: Format, body: &[u8]) -> u64 {
         self.scrapes += 1;
-        self.ingest.scrape(Ok(body), time_of(self.scrapes), Instant::now());
+        self.ingest.scrape_as(Ok((format, body)), time_of(self.scrapes), Instant::now());
         let Self { ingest, encoder, queue, journal, changes, entry, scrapes: _ } = self;
         let ingest = &*ingest;
         let mut records = 0;

@@ -206,6 +206,7 @@ fn ingest(honor_timestamps: bool) -> Ingest {
         honor_labels: false,
         honor_timestamps,
         normalize_le: true,
+        created_timestamps: false,
         sample_limit: Some(1_000),
         synthetic_series: false,
         relabelling: Relabelling::default(),

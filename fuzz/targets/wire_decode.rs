@@ -59,6 +59,7 @@ static KNOWN: LazyLock<Vec<u8>> = LazyLock::new(|| {
         labels: &series[slot as usize],
         metric_type: MetricType::Gauge,
         help: "Is it up.",
+        unit: "",
     };
     let sample = |slot: u32| {
         let value = if slot == 3 { stale_marker() } else { f64::from(slot) };

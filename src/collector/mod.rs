@@ -24,7 +24,9 @@ pub use stale_socket::{FIRST_PAUSE, LONGEST_PAUSE, LastExit};
 
 use crate::model::{Clock, Labels};
 use crate::queue::Queue;
-use crate::scrape::{self, Relabelling, Report, Rules, Schedule, ScrapeError, TargetClient, TargetNames};
+use crate::scrape::{
+    self, Format, Relabelling, Report, Rules, Schedule, ScrapeError, TargetClient, TargetNames,
+};
 use naming::{Changes, Held, Naming};
 use notice::{Notice, Say};
 use source::Source;
@@ -119,6 +121,7 @@ impl Collector {
             honor_labels: scrape.honor_labels,
             honor_timestamps: scrape.honor_timestamps,
             normalize_le: scrape.normalize_le,
+            created_timestamps: scrape.created_timestamps,
             sample_limit: scrape.sample_limit,
             synthetic_series: true,
             relabelling: scrape.relabelling.clone(),
@@ -223,19 +226,20 @@ impl Collector {
         let fetched = self.client.fetch(&mut self.body).await;
         self.count_missed(tick);
         let body_bytes = self.body.len() as u64;
-        if !self.is_named(fetched.as_ref().err().map(ToString::to_string), timestamp) {
+        if !self.is_named(fetched.as_ref().map(|format| *format).map_err(ToString::to_string), timestamp) {
             return;
         }
-        let report = self.target.scrape(fetched.map(|()| self.body.as_slice()), timestamp, started);
+        let body = fetched.map(|format| (format, self.body.as_slice()));
+        let report = self.target.scrape(body, timestamp, started);
         self.note(&report, body_bytes);
         self.scrape_own(timestamp, started);
         self.shrink();
     }
 
     /// Sees to it that the series of the scrape to come are called what they should be; `false` where that is not known, and the scrape is
-    /// not taken in. `failure`: why there is no body.
-    fn is_named(&mut self, failure: Option<String>, timestamp: i64) -> bool {
-        let body = failure.is_none().then_some(self.body.as_slice());
+    /// not taken in. `fetched`: the body's format, or why there is none.
+    fn is_named(&mut self, fetched: Result<Format, String>, timestamp: i64) -> bool {
+        let body = fetched.as_ref().ok().map(|format| (*format, self.body.as_slice()));
         match self.naming.look(body, timestamp) {
             Ok(changes) => {
                 self.adopt(changes);
@@ -246,7 +250,7 @@ impl Collector {
                 true
             }
             Err(held) => {
-                self.hold(&held, failure.unwrap_or_default());
+                self.hold(&held, fetched.err().unwrap_or_default());
                 false
             }
         }
@@ -313,17 +317,17 @@ impl Collector {
             }
             fetched = tokio::time::timeout(LAST_SCRAPE_LIMIT, self.client.fetch(&mut self.body)) => fetched,
         };
-        let failure = match &fetched {
-            Ok(fetched) => fetched.as_ref().err().map(ToString::to_string),
-            Err(_) => Some(format!("no complete answer within {LAST_SCRAPE_LIMIT:?}")),
+        let format = match &fetched {
+            Ok(fetched) => fetched.as_ref().map(|format| *format).map_err(ToString::to_string),
+            Err(_) => Err(format!("no complete answer within {LAST_SCRAPE_LIMIT:?}")),
         };
-        let named = self.is_named(failure, timestamp);
+        let named = self.is_named(format, timestamp);
         match fetched {
             // Nothing has been taken in, so only what the process before has left open is to be ended below.
             Ok(_) | Err(_) if !named => info!("the last scrape is not taken in, like those before"),
-            Ok(Ok(())) => {
+            Ok(Ok(format)) => {
                 let bytes = self.body.len() as u64;
-                match self.target.last_scrape(&self.body, timestamp, started) {
+                match self.target.last_scrape(format, &self.body, timestamp, started) {
                     Ok(report) => self.note(&report, bytes),
                     Err(error) => info!(%error, "the last scrape is discarded"),
                 }
@@ -358,7 +362,7 @@ impl Collector {
         let Some(own) = &mut self.own else { return };
         own.text.clear();
         (own.exposition.write)(&mut own.text);
-        let report = own.source.scrape(Ok(own.text.as_bytes()), timestamp, started);
+        let report = own.source.scrape(Ok((Format::Text, own.text.as_bytes())), timestamp, started);
         if let Some(error) = &report.failure {
             warn!(%error, "our own exposition is refused: this is a bug of docker-remote-write");
         }

@@ -2,7 +2,9 @@
 
 use tokio::sync::watch;
 
-use crate::scrape::{Config, Identity, LabelTemplates, Recognition, Relabelling, TargetNames};
+use crate::scrape::{
+    Config, Format, Identity, LabelTemplates, Recognition, Relabelling, TargetNames, engine_lines,
+};
 
 /// Why nothing of a scrape can be taken in, `up` included.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +40,8 @@ pub(super) struct Naming {
     labels: LabelTemplates,
     /// `None` where the exposition is asked for nothing.
     recognition: Option<Recognition>,
+    /// What a protobuf body says of the engine.
+    engine_lines: Vec<u8>,
     learned: Option<watch::Sender<Identity>>,
     rules: Option<watch::Receiver<Option<Relabelling>>>,
     /// In force, as soon as they are known.
@@ -57,6 +61,7 @@ impl Naming {
         let naming = Self {
             labels: config.labels.clone(),
             recognition: (!placeholders.is_empty()).then(|| Recognition::new(saved, &placeholders)),
+            engine_lines: Vec::new(),
             learned,
             names: names.clone(),
             ruled: config.rules_file.is_none(),
@@ -68,7 +73,7 @@ impl Naming {
 
     /// Looks into a body (`None` where there is none) for what labels need, and whether there are new rules. What has changed is told with
     /// the first scrape that is not held.
-    pub(super) fn look(&mut self, body: Option<&[u8]>, timestamp: i64) -> Result<Changes, Held> {
+    pub(super) fn look(&mut self, body: Option<(Format, &[u8])>, timestamp: i64) -> Result<Changes, Held> {
         self.look_for_rules();
         self.look_for_names(body, timestamp)?;
         if self.ruled { Ok(std::mem::take(&mut self.changes)) } else { Err(Held::Rules) }
@@ -86,9 +91,11 @@ impl Naming {
         }
     }
 
-    fn look_for_names(&mut self, body: Option<&[u8]>, timestamp: i64) -> Result<(), Held> {
+    fn look_for_names(&mut self, body: Option<(Format, &[u8])>, timestamp: i64) -> Result<(), Held> {
         let Some(recognition) = &mut self.recognition else { return Ok(()) };
-        let learned = body.is_some_and(|body| recognition.look(body, timestamp));
+        let learned = body.is_some_and(|(format, body)| {
+            recognition.look(engine_lines(format, body, &mut self.engine_lines), timestamp)
+        });
         if learned && let Some(somebody) = &self.learned {
             somebody.send_replace(recognition.identity().clone());
         }
@@ -113,6 +120,7 @@ mod tests {
     use super::*;
     use crate::model::Labels;
     use crate::scrape::{Address, Placeholder, Template};
+    use crate::scrape::{Escaping, Protocol};
 
     const ENGINE: &[u8] = b"engine_daemon_engine_info{daemon_id=\"D\",version=\"24.0\"} 1\n";
 
@@ -127,7 +135,10 @@ mod tests {
             timeout: Duration::from_secs(1),
             body_size_limit: None,
             sample_limit: None,
-            fallback_to_text: true,
+            protocols: vec![Protocol::PrometheusText0],
+            fallback_protocol: Some(Protocol::PrometheusText0),
+            escaping: Escaping::AllowUtf8,
+            created_timestamps: false,
             normalize_le: true,
             honor_labels: false,
             honor_timestamps: true,
@@ -147,7 +158,7 @@ mod tests {
         let (mut naming, names) = Naming::new(&config(None, None), Links::default());
         assert_eq!(names.target.get("instance"), Some("host"));
         for body in [None, Some(ENGINE)] {
-            let changes = naming.look(body, 0).unwrap();
+            let changes = naming.look(body.map(|body| (Format::Text, body)), 0).unwrap();
             assert!(changes.names.is_none() && changes.relabelling.is_none());
         }
     }
@@ -158,9 +169,12 @@ mod tests {
         let links = Links { learned: Some(learn), ..Links::default() };
         let (mut naming, _) = Naming::new(&config(Some(Placeholder::DaemonId), None), links);
         assert_eq!(naming.look(None, 0).unwrap_err(), Held::Placeholder("daemon_id"));
-        assert_eq!(naming.look(Some(b"up 1\n"), 1).unwrap_err(), Held::Placeholder("daemon_id"));
-        assert_eq!(instance(naming.look(Some(ENGINE), 2)).as_deref(), Some("hostD"));
-        assert_eq!(instance(naming.look(Some(ENGINE), 3)), None);
+        assert_eq!(
+            naming.look(Some((Format::Text, b"up 1\n")), 1).unwrap_err(),
+            Held::Placeholder("daemon_id")
+        );
+        assert_eq!(instance(naming.look(Some((Format::Text, ENGINE)), 2)).as_deref(), Some("hostD"));
+        assert_eq!(instance(naming.look(Some((Format::Text, ENGINE)), 3)), None);
         assert_eq!(instance(naming.look(None, 4)), None, "a target that fails has its name");
         assert_eq!(learned.borrow().get(Placeholder::EngineVersion), Some("24.0"), "saved for other labels");
     }
@@ -172,11 +186,15 @@ mod tests {
         let (mut naming, names) = Naming::new(&of_daemon, Links { saved: saved(), ..Links::default() });
         assert_eq!(names.target.get("instance"), Some("hostD"));
         assert_eq!(instance(naming.look(None, 0)), None);
-        assert_eq!(instance(naming.look(Some(ENGINE), 1)), None, "another version, the same daemon");
+        assert_eq!(
+            instance(naming.look(Some((Format::Text, ENGINE)), 1)),
+            None,
+            "another version, the same daemon"
+        );
         let of_version = config(Some(Placeholder::EngineVersion), None);
         let (mut naming, _) = Naming::new(&of_version, Links { saved: saved(), ..Links::default() });
         assert_eq!(instance(naming.look(None, 0)), None);
-        assert_eq!(instance(naming.look(Some(ENGINE), 1)).as_deref(), Some("host24.0"));
+        assert_eq!(instance(naming.look(Some((Format::Text, ENGINE)), 1)).as_deref(), Some("host24.0"));
     }
 
     #[test]
@@ -185,7 +203,7 @@ mod tests {
         let links = Links { rules: Some(rules), ..Links::default() };
         let of_daemon = config(Some(Placeholder::DaemonId), Some(PathBuf::from("/rules")));
         let (mut naming, _) = Naming::new(&of_daemon, links);
-        assert_eq!(naming.look(Some(ENGINE), 0).unwrap_err(), Held::Rules);
+        assert_eq!(naming.look(Some((Format::Text, ENGINE)), 0).unwrap_err(), Held::Rules);
         read.send_replace(Some(Relabelling::default()));
         let changes = naming.look(None, 1).unwrap();
         assert!(changes.relabelling.is_some() && changes.names.is_some());

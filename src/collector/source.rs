@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::open_series::OpenSeries;
 use crate::model::Labels;
 use crate::queue::{Queue, RecordMeta};
-use crate::scrape::{Ingest, Relabelling, Report, Rules, ScrapeError};
+use crate::scrape::{Format, Ingest, Relabelling, Report, Rules, ScrapeError};
 use crate::wire::{Counts, Limits, RecordEncoder};
 
 /// A scrape is cut into records of at most this much; an engine's scrape (400 to 1,700 samples) is one record.
@@ -55,11 +55,11 @@ impl Source {
     /// Queues one scrape.
     pub(super) fn scrape(
         &mut self,
-        body: Result<&[u8], ScrapeError>,
+        body: Result<(Format, &[u8]), ScrapeError>,
         timestamp: i64,
         started: Instant,
     ) -> Report {
-        let report = self.ingest.scrape(body, timestamp, started);
+        let report = self.ingest.scrape_as(body, timestamp, started);
         self.enqueue();
         report
     }
@@ -67,11 +67,12 @@ impl Source {
     /// Queues the last scrape before the target goes away; one that fails leaves no trace.
     pub(super) fn last_scrape(
         &mut self,
+        format: Format,
         body: &[u8],
         timestamp: i64,
         started: Instant,
     ) -> Result<Report, ScrapeError> {
-        let report = self.ingest.last_scrape(body, timestamp, started)?;
+        let report = self.ingest.last_scrape_as(format, body, timestamp, started)?;
         self.enqueue();
         Ok(report)
     }

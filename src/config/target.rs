@@ -7,7 +7,7 @@ use super::map::parse_map;
 use super::reader::{Parsed, Reader};
 use super::url::parse_scrape_url;
 use crate::model::{Labels, METRIC_NAME};
-use crate::scrape::{Config, Identity, LabelTemplates, Placeholder, Template, Templates};
+use crate::scrape::{Config, Escaping, Identity, LabelTemplates, Placeholder, Protocol, Template, Templates};
 
 const INTERVAL: &str = "SCRAPE_INTERVAL";
 const TIMEOUT: &str = "SCRAPE_TIMEOUT";
@@ -21,11 +21,13 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
     let address = reader.parse("SCRAPE_URL", |_, text| parse_scrape_url(text));
     let interval = reader.duration(INTERVAL);
     let timeout = read_timeout(reader, interval);
-    let fallback_to_text = reader.choice(
-        "SCRAPE_FALLBACK_PROTOCOL",
-        &[("PrometheusText0.0.4", true), ("none", false)],
-        &["PrometheusText1.0.0", "PrometheusProto", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0"],
-    );
+    let protocols = reader.parse("SCRAPE_PROTOCOLS", |_, text| parse_protocols(text));
+    let mut fallbacks: Vec<_> = Protocol::ALL.map(|protocol| (protocol.name(), Some(protocol))).into();
+    fallbacks.push(("none", None));
+    let fallback_protocol = reader.choice("SCRAPE_FALLBACK_PROTOCOL", &fallbacks, &[]);
+    let escapings = Escaping::ALL.map(|escaping| (escaping.name(), escaping));
+    let escaping = reader.choice("METRIC_NAME_ESCAPING_SCHEME", &escapings, &[]);
+    let created_timestamps = reader.boolean("SCRAPE_CREATED_TIMESTAMPS");
     let body_size_limit = reader.size("SCRAPE_BODY_SIZE_LIMIT");
     let sample_limit = reader.count("SCRAPE_SAMPLE_LIMIT");
     let normalize_le = reader.boolean("SCRAPE_NORMALIZE_LE");
@@ -52,7 +54,10 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         timeout: timeout?,
         body_size_limit: or_off(body_size_limit?),
         sample_limit: or_off(sample_limit?),
-        fallback_to_text: fallback_to_text?,
+        protocols: protocols?,
+        fallback_protocol: fallback_protocol?,
+        escaping: escaping?,
+        created_timestamps: created_timestamps?,
         normalize_le: normalize_le?,
         honor_labels: honor_labels?,
         honor_timestamps: honor_timestamps?,
@@ -61,6 +66,23 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         relabelling,
         rules_file,
     })
+}
+
+/// Prometheus's names with commas between them, in brackets as in its own configuration or not.
+fn parse_protocols(text: &str) -> Parsed<Vec<Protocol>> {
+    let text = text.trim();
+    let listed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let mut protocols = Vec::new();
+    for name in listed.split(',').map(|name| name.trim().trim_matches(['"', '\''])) {
+        let Some(protocol) = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name) else {
+            return Err(format!("has {name:?}, which is no protocol"));
+        };
+        if protocols.contains(&protocol) {
+            return Err(format!("has {name} twice"));
+        }
+        protocols.push(protocol);
+    }
+    Ok(protocols)
 }
 
 /// The target's own labels where they are known from the start; where not, the host's name has to tell it from others.

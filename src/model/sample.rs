@@ -31,6 +31,8 @@ pub struct Description<'a> {
     pub metric_type: MetricType,
     /// From `# HELP`, or empty.
     pub help: &'a str,
+    /// From `# UNIT`, or empty.
+    pub unit: &'a str,
 }
 
 /// The value that ends a series.

@@ -1,30 +1,23 @@
 //! Which format a Content-Type names. The whole header has to be well-formed before its media type counts (remote-write 4.10), as Go's mime
 //! package has it for Prometheus; the parameters, the version among them, are then not looked at (remote-write 4.11).
 
-/// What a Content-Type says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    Text,
-    /// A format of Prometheus that we did not ask for and do not read.
-    Other,
-    /// Missing, malformed, or nothing that Prometheus knows.
-    Unknown,
-}
+use crate::exposition::Format;
 
-impl Format {
-    pub(super) fn of(content_type: &str) -> Self {
-        let (media_type, parameters) = match content_type.find(';') {
-            Some(at) => content_type.split_at(at),
-            None => (content_type, ""),
-        };
-        if !well_formed(parameters) {
-            return Self::Unknown;
-        }
-        match media_type.trim().to_ascii_lowercase().as_str() {
-            "text/plain" => Self::Text,
-            "application/openmetrics-text" | "application/vnd.google.protobuf" => Self::Other,
-            _ => Self::Unknown,
-        }
+/// What a Content-Type says; `None` where it is missing, malformed, or nothing that Prometheus knows. Whether it was asked for does not
+/// matter.
+pub(super) fn format_of(content_type: &str) -> Option<Format> {
+    let (media_type, parameters) = match content_type.find(';') {
+        Some(at) => content_type.split_at(at),
+        None => (content_type, ""),
+    };
+    if !well_formed(parameters) {
+        return None;
+    }
+    match media_type.trim().to_ascii_lowercase().as_str() {
+        "text/plain" => Some(Format::Text),
+        "application/openmetrics-text" => Some(Format::OpenMetrics),
+        "application/vnd.google.protobuf" => Some(Format::Protobuf),
+        _ => None,
     }
 }
 
@@ -83,12 +76,13 @@ mod tests {
             " text/plain ; a = b ; ",
             "text/plain; a=\"; b\\\"\"; a=\"; b\\\"\"",
         ] {
-            assert_eq!(Format::of(text), Format::Text, "{text}");
+            assert_eq!(format_of(text), Some(Format::Text), "{text}");
         }
-        assert_eq!(Format::of("application/openmetrics-text; version=1.0.0"), Format::Other);
-        assert_eq!(Format::of("application/vnd.google.protobuf"), Format::Other);
-        assert_eq!(Format::of("text/html"), Format::Unknown);
-        assert_eq!(Format::of(""), Format::Unknown);
+        let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!(format_of(openmetrics), Some(Format::OpenMetrics));
+        assert_eq!(format_of("application/vnd.google.protobuf"), Some(Format::Protobuf));
+        assert_eq!(format_of("text/html"), None);
+        assert_eq!(format_of(""), None);
     }
 
     #[test]
@@ -109,7 +103,7 @@ mod tests {
         ] {
             for media_type in ["text/plain", "application/openmetrics-text"] {
                 let text = format!("{media_type}{parameters}");
-                assert_eq!(Format::of(&text), Format::Unknown, "{text}");
+                assert_eq!(format_of(&text), None, "{text}");
             }
         }
     }

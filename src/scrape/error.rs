@@ -1,7 +1,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::exposition::{ParseError, Place};
+use crate::exposition::{MessageError, MessageReason, ParseError, Place};
 use crate::relabel::NotStorable;
 
 /// Why a scrape failed. All of them mean the same to the series: nothing of this scrape is kept, `up` is 0.
@@ -39,8 +39,10 @@ pub enum ScrapeError {
         /// What came.
         status: u16,
     },
-    /// A format that we do not read (remote-write 4.10).
-    #[error("scrape {target}: content type {content_type:?} is not text 0.0.4; see SCRAPE_FALLBACK_PROTOCOL")]
+    /// No format that anybody knows (remote-write 4.10).
+    #[error(
+        "scrape {target}: content type {content_type:?} is no format of Prometheus or OpenMetrics; see SCRAPE_FALLBACK_PROTOCOL"
+    )]
     ContentType {
         /// The socket's path or the URL.
         target: String,
@@ -58,6 +60,9 @@ pub enum ScrapeError {
     /// One bad line fails the whole scrape.
     #[error("exposition {0}")]
     Parse(#[from] ParseError),
+    /// One bad message does so too.
+    #[error("exposition {0}")]
+    Message(#[from] MessageError),
     /// `METRIC_RELABEL_CONFIGS` made of a line what is no series (remote-write 4.16).
     #[error(
         "exposition line {}, column {}: {reason} (METRIC_RELABEL_CONFIGS): {}",
@@ -68,6 +73,18 @@ pub enum ScrapeError {
         place: Place,
         /// What is wrong with what the rules have left.
         reason: NotStorable,
+    },
+    /// The same for a series of a protobuf exposition.
+    #[error("exposition message {message}, byte {offset}: {reason} (METRIC_RELABEL_CONFIGS): {series}")]
+    RelabelledMessage {
+        /// The `MetricFamily` message, from 1.
+        message: u32,
+        /// The metric's byte within the body.
+        offset: usize,
+        /// What is wrong with what the rules have left.
+        reason: NotStorable,
+        /// The series as exposed.
+        series: String,
     },
     /// The reader has a bug that this body has found.
     #[error("reading the exposition panicked: a bug of docker-remote-write, whose place is in the log")]
@@ -80,4 +97,29 @@ pub enum ScrapeError {
         /// The limit.
         limit: u64,
     },
+}
+
+impl ScrapeError {
+    /// What is wrong with a series, told of a protobuf exposition: it has messages, and no lines.
+    pub(super) fn in_message(self, (message, offset): (u32, usize)) -> Self {
+        match self {
+            Self::Parse(ParseError { reason, excerpt, .. }) => {
+                let reason = MessageReason::Series { reason, excerpt };
+                Self::Message(MessageError { message, offset, reason })
+            }
+            Self::Relabelled { place, reason } => {
+                Self::RelabelledMessage { message, offset, reason, series: place.excerpt }
+            }
+            Self::Connect { .. }
+            | Self::Exchange { .. }
+            | Self::Timeout { .. }
+            | Self::Status { .. }
+            | Self::ContentType { .. }
+            | Self::BodySize { .. }
+            | Self::Message(_)
+            | Self::Panicked
+            | Self::RelabelledMessage { .. }
+            | Self::SampleLimit { .. } => self,
+        }
+    }
 }

@@ -1,16 +1,20 @@
-//! Metadata belongs to the family (remote-write 4.30): what `# TYPE` and `# HELP` say, and which family a sample's name belongs to.
+//! Metadata belongs to the family (remote-write 4.30): what `# TYPE`, `# HELP` and `# UNIT` say, and which family a sample's name belongs to.
 
 use std::collections::HashMap;
 
 use crate::exposition::belongs_to_family;
 use crate::model::MetricType;
 
+/// What the names of a family's series may end with.
+const PARTS: [&str; 7] = ["_bucket", "_sum", "_count", "_total", "_info", "_gsum", "_gcount"];
+
 /// One family's metadata.
 #[derive(Debug)]
 struct Family {
     metric_type: MetricType,
     help: String,
-    /// [`Families::epoch`] when type or help changed last: no two states of any families share it.
+    unit: String,
+    /// [`Families::epoch`] when any of them changed last: no two states of any families share it.
     version: u64,
     /// The last scrape that had a line of it.
     seen: u64,
@@ -66,11 +70,21 @@ impl Families {
         }
     }
 
-    /// The family of a sample's name: its own, or for the parts of a histogram or summary the one without the suffix.
+    /// The last of repeated UNIT lines stands, as with HELP.
+    pub(super) fn set_unit(&mut self, name: &str, unit: &str) {
+        let number = self.entry(name);
+        let family = &mut self.all[number as usize];
+        if family.unit != unit {
+            unit.clone_into(&mut family.unit);
+            self.changed(number);
+        }
+    }
+
+    /// The family of a sample's name: its own, or the one without the suffix that its type has.
     pub(super) fn of_metric(&self, metric: &str) -> Option<FamilyRef> {
         let own = self.index.get(metric).copied();
         let number = own.or_else(|| {
-            ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| {
+            PARTS.into_iter().find_map(|suffix| {
                 let family = metric.strip_suffix(suffix)?;
                 let number = *self.index.get(family)?;
                 let metric_type = self.all[number as usize].metric_type;
@@ -85,10 +99,11 @@ impl Families {
         self.epoch
     }
 
-    /// Type and help of a family that [`Families::of_metric`] gave since the last [`Families::begin`].
-    pub(super) fn metadata(&self, family: FamilyRef) -> (MetricType, &str) {
+    /// Type, help and unit of a family that [`Families::of_metric`] gave since the last [`Families::begin`].
+    pub(super) fn metadata(&self, family: FamilyRef) -> (MetricType, &str, &str) {
         let family = self.all.get(family.number as usize);
-        family.map_or((MetricType::Unknown, ""), |family| (family.metric_type, &family.help))
+        family
+            .map_or((MetricType::Unknown, "", ""), |family| (family.metric_type, &family.help, &family.unit))
     }
 
     #[cfg(test)]
@@ -109,6 +124,7 @@ impl Families {
                 self.all.push(Family {
                     metric_type: MetricType::Unknown,
                     help: String::new(),
+                    unit: String::new(),
                     version: 0,
                     seen: 0,
                 });

@@ -7,7 +7,7 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use super::template::Placeholder;
-use crate::exposition::{Entry, Parser, Series};
+use crate::exposition::{Entry, Format, Parser, Series, protobuf_as_text};
 use crate::relabel::SwarmRole;
 
 const ENGINE: &str = "engine_daemon_engine_info{";
@@ -179,6 +179,24 @@ fn node(line: &[u8]) -> Option<Node> {
     })
 }
 
+/// What of a body is to be looked into: all of a text; of a protobuf the families in question, spelled as text into `room`.
+#[must_use]
+pub fn engine_lines<'b>(format: Format, body: &'b [u8], room: &'b mut Vec<u8>) -> &'b [u8] {
+    match format {
+        Format::Text | Format::OpenMetrics => body,
+        Format::Protobuf => {
+            room.clear();
+            protobuf_as_text(body, &[ENGINE, NODE, MANAGER].map(family), room);
+            room
+        }
+    }
+}
+
+/// Without the byte that ends a family's name in a line.
+fn family(beginning: &'static str) -> &'static str {
+    &beginning[..beginning.len() - 1]
+}
+
 /// The role that a body tells of.
 pub(super) fn swarm_role(body: &[u8]) -> SwarmRole {
     match lines(body, MANAGER).next().and_then(|line| read(line, |series| Some(series.value))) {
@@ -197,7 +215,8 @@ fn lines<'a>(body: &'a [u8], beginning: &'static str) -> impl Iterator<Item = &'
 fn read<T>(line: &[u8], take: impl FnOnce(&Series<'_>) -> Option<T>) -> Option<T> {
     match Parser::new(line).next() {
         Some(Ok(Entry::Series(series))) => take(&series),
-        Some(Ok(Entry::Type { .. } | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment) | Err(_)) | None => None,
+        Some(Ok(Entry::Type { .. } | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment) | Err(_))
+        | None => None,
     }
 }
 

@@ -12,6 +12,8 @@ mod families;
 mod identity;
 mod ingest;
 mod open_series;
+mod packed;
+mod protocol;
 mod relabelling;
 mod repeated;
 mod series;
@@ -22,15 +24,17 @@ mod template;
 pub use client::TargetClient;
 pub use clock::Schedule;
 pub use error::ScrapeError;
-pub use identity::{Identity, Recognition};
+pub use identity::{Identity, Recognition, engine_lines};
 pub use ingest::{Discarded, Ingest, Report, Rules};
 pub use open_series::{ChangeKind, SeriesChange};
+pub use protocol::{Escaping, Protocol};
 pub use relabelling::Relabelling;
 pub use template::{LabelTemplates, Placeholder, TargetNames, Template, Templates};
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::exposition::Format;
 use crate::model::Labels;
 
 /// `SCRAPE_URL`, parsed.
@@ -60,8 +64,14 @@ pub struct Config {
     pub body_size_limit: Option<u64>,
     /// `SCRAPE_SAMPLE_LIMIT`; `None` is off.
     pub sample_limit: Option<u64>,
-    /// `SCRAPE_FALLBACK_PROTOCOL`: whether a missing or unknown Content-Type is read as text 0.0.4.
-    pub fallback_to_text: bool,
+    /// `SCRAPE_PROTOCOLS`: what is asked for, the best one first; not empty, none twice.
+    pub protocols: Vec<Protocol>,
+    /// `SCRAPE_FALLBACK_PROTOCOL`: how a body without a known Content-Type is read; `None` fails the scrape.
+    pub fallback_protocol: Option<Protocol>,
+    /// `METRIC_NAME_ESCAPING_SCHEME`.
+    pub escaping: Escaping,
+    /// `SCRAPE_CREATED_TIMESTAMPS`.
+    pub created_timestamps: bool,
     /// `SCRAPE_NORMALIZE_LE`.
     pub normalize_le: bool,
     /// `HONOR_LABELS`.

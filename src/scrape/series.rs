@@ -164,12 +164,12 @@ impl SeriesTable {
     /// What the encoder needs to know of a series.
     pub(super) fn describe<'a>(&'a self, slot: u32, families: &'a Families) -> Description<'a> {
         let series = self.slots[slot as usize].as_ref();
-        let (metric_type, help) = match series.map_or(Metadata::None, |series| series.metadata) {
-            Metadata::None => (MetricType::Unknown, ""),
+        let (metric_type, help, unit) = match series.map_or(Metadata::None, |series| series.metadata) {
+            Metadata::None => (MetricType::Unknown, "", ""),
             Metadata::Family(family) => families.metadata(family),
-            Metadata::Synthetic(help) => (MetricType::Gauge, help),
+            Metadata::Synthetic(help) => (MetricType::Gauge, help, ""),
         };
-        Description { labels: self.labels(slot), metric_type, help }
+        Description { labels: self.labels(slot), metric_type, help, unit }
     }
 
     /// All series that have begun and not ended.

@@ -293,6 +293,9 @@ fn encode_block(block: &mut Block, table: &mut Table, refs: &mut Vec<u8>, what: 
     if !what.help.is_empty() {
         field::put_u32(3, symbols.intern(what.help), &mut metadata);
     }
+    if !what.unit.is_empty() {
+        field::put_u32(4, symbols.intern(what.unit), &mut metadata);
+    }
     if !metadata.is_empty() {
         field::put_bytes(METADATA, &metadata, blocks);
     }

@@ -19,19 +19,25 @@ struct TestSeries {
     labels: Labels,
     metric_type: MetricType,
     help: String,
+    unit: String,
 }
 
 fn describe<'a>(all: &'a [TestSeries]) -> impl Fn(u32) -> Description<'a> {
     |slot| {
         let series = &all[slot as usize];
-        Description { labels: &series.labels, metric_type: series.metric_type, help: &series.help }
+        Description {
+            labels: &series.labels,
+            metric_type: series.metric_type,
+            help: &series.help,
+            unit: &series.unit,
+        }
     }
 }
 
 fn series(number: usize) -> TestSeries {
     let n = number.to_string();
     let labels = Labels::from_iter([(METRIC_NAME, "m_total"), ("job", "docker"), ("n", n.as_str())]);
-    TestSeries { labels, metric_type: MetricType::Counter, help: "counts".into() }
+    TestSeries { labels, metric_type: MetricType::Counter, help: "counts".into(), unit: String::new() }
 }
 
 fn samples(count: u32, timestamp: i64) -> Vec<SampleRef> {
@@ -85,13 +91,14 @@ fn expected(samples: &[SampleRef], all: &[TestSeries]) -> Vec<(Labels, u64, i64)
 }
 
 #[test]
-fn a_record_carries_labels_value_timestamp_type_and_help() {
-    let all = [series(0)];
+fn a_record_carries_labels_value_timestamp_type_help_and_unit() {
+    let all = [TestSeries { unit: "bytes".into(), ..series(0) }];
     let records = encode(&mut RecordEncoder::new(WIDE), &samples(1, 1_700_000_000_000), &all);
     let request = decode_v2(&records[0].1, MAX).unwrap();
     let metadata = request.timeseries[0].metadata.unwrap();
     assert_eq!(metadata.r#type, proto::v2::metadata::MetricType::Counter as i32);
     assert_eq!(request.symbols[metadata.help_ref as usize], "counts");
+    assert_eq!(request.symbols[metadata.unit_ref as usize], "bytes");
     assert_eq!(read_v2(&records[0].1), expected(&samples(1, 1_700_000_000_000), &all));
 }
 
@@ -252,14 +259,13 @@ fn any_value() -> impl Strategy<Value = f64> {
 }
 
 fn any_series() -> impl Strategy<Value = TestSeries> {
-    (prop::collection::btree_map("[a-zA-Z_]{1,8}", ".{1,12}", 0..6), 0..3_u8, ".{0,20}").prop_map(
-        |(mut labels, kind, help)| {
+    (prop::collection::btree_map("[a-zA-Z_]{1,8}", ".{1,12}", 0..6), 0..3_u8, ".{0,20}", "[a-z]{0,3}")
+        .prop_map(|(mut labels, kind, help, unit)| {
             labels.insert(METRIC_NAME.into(), "m".into());
             let metric_type =
                 [MetricType::Unknown, MetricType::Gauge, MetricType::Histogram][usize::from(kind)];
-            TestSeries { labels: labels.into_iter().collect(), metric_type, help }
-        },
-    )
+            TestSeries { labels: labels.into_iter().collect(), metric_type, help, unit }
+        })
 }
 
 proptest! {
@@ -310,7 +316,7 @@ fn symbols_of_vanished_series_do_not_crowd_out_the_samples() {
     let labelled = |number: usize| {
         let value = format!("{number:0>100}");
         let labels = Labels::from_iter([(METRIC_NAME, "m"), ("n", value.as_str())]);
-        TestSeries { labels, metric_type: MetricType::Gauge, help: String::new() }
+        TestSeries { labels, metric_type: MetricType::Gauge, help: String::new(), unit: String::new() }
     };
     let limits = Limits { max_samples: 2_000, max_bytes: 16_000 };
     let mut encoder = RecordEncoder::new(limits);

@@ -98,11 +98,19 @@ async fn rw_4_09_only_status_200_is_a_success() {
 }
 
 #[tokio::test]
-async fn rw_4_10_a_format_that_we_do_not_read_is_named() {
-    let answer = String::from_utf8(ok("a 1\n")).unwrap();
-    let answer = answer.replace("text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0");
-    let reason = failure_of(answer.into_bytes(), Then::Close).await;
-    assert!(reason.contains("application/openmetrics-text"), "{reason}");
+async fn rw_4_10_a_body_is_read_as_its_content_type_says_and_what_is_wrong_is_told_with_its_place() {
+    let answer = String::from_utf8(ok("a 1\n\n")).unwrap();
+    for (content_type, what) in [
+        (
+            "application/openmetrics-text; version=1.0.0",
+            "exposition line 2, column 1: expected a metric name",
+        ),
+        ("application/vnd.google.protobuf", "exposition message 1, byte 0: the message is cut off"),
+    ] {
+        let answer = answer.replace("text/plain; version=0.0.4", content_type);
+        let reason = failure_of(answer.into_bytes(), Then::Close).await;
+        assert!(reason.starts_with(what), "{reason}");
+    }
 }
 
 #[tokio::test]
@@ -114,7 +122,7 @@ async fn rw_3_02_a_target_that_is_gone_names_path_and_errno() {
 #[tokio::test]
 async fn rw_3_02_without_the_fallback_a_missing_content_type_names_the_setting() {
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\na 1\n".to_vec();
-    let reason = failure_with(|config| config.fallback_to_text = false, Some((answer, Then::Close))).await;
+    let reason = failure_with(|config| config.fallback_protocol = None, Some((answer, Then::Close))).await;
     assert!(reason.contains("SCRAPE_FALLBACK_PROTOCOL"), "{reason}");
 }
 

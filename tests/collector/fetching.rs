@@ -1,10 +1,13 @@
 //! One GET of one target: what is asked, which answers are a body, and the limits that hold while it is read.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use docker_remote_write::model::now_ms;
-use docker_remote_write::scrape::{Address, Config, ScrapeError, TargetClient};
+use docker_remote_write::scrape::{Address, Config, Escaping, Format, Protocol, ScrapeError, TargetClient};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
@@ -22,9 +25,13 @@ fn config() -> (tempfile::TempDir, Config) {
 }
 
 async fn fetch(config: &Config) -> Result<String, ScrapeError> {
+    fetch_format(config).await.map(|(_, body)| body)
+}
+
+async fn fetch_format(config: &Config) -> Result<(Format, String), ScrapeError> {
     let mut body = b"what was there before".to_vec();
-    TargetClient::new(config)?.fetch(&mut body).await?;
-    Ok(String::from_utf8(body).unwrap())
+    let format = TargetClient::new(config)?.fetch(&mut body).await?;
+    Ok((format, String::from_utf8(body).unwrap()))
 }
 
 fn socket(config: &Config) -> &Path {
@@ -36,8 +43,12 @@ fn socket(config: &Config) -> &Path {
 
 /// Fetches what answers with these bytes.
 async fn fetch_answer(config: &Config, answer: Vec<u8>) -> Result<String, ScrapeError> {
+    fetch_format_of(config, answer).await.map(|(_, body)| body)
+}
+
+async fn fetch_format_of(config: &Config, answer: Vec<u8>) -> Result<(Format, String), ScrapeError> {
     let target = serve(socket(config), answer, Then::Close);
-    let fetched = fetch(config).await;
+    let fetched = fetch_format(config).await;
     target.abort();
     std::fs::remove_file(socket(config)).unwrap();
     fetched
@@ -64,8 +75,10 @@ async fn head_of(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, answer: 
 }
 
 #[tokio::test]
-async fn rw_4_08_text_is_asked_for_first_in_a_get_that_names_us_and_the_timeout() {
+async fn rw_4_08_a_get_asks_for_the_protocols_and_names_us_and_the_timeout() {
     let (_dir, mut config) = config();
+    config.protocols = vec![Protocol::PrometheusText0, Protocol::OpenMetricsText1];
+    config.escaping = Escaping::Underscores;
     config.timeout = Duration::from_millis(2_500);
     let listener = UnixListener::bind(socket(&config)).unwrap();
     let unix: JoinHandle<String> =
@@ -81,7 +94,7 @@ async fn rw_4_08_text_is_asked_for_first_in_a_get_that_names_us_and_the_timeout(
         tokio::spawn(async move { head_of(listener.accept().await.unwrap().0, ok(BODY)).await });
     assert_eq!(fetch(&config).await.unwrap(), BODY);
 
-    for head in [unix.await.unwrap(), http.await.unwrap()] {
+    for (head, encoding) in [(unix.await.unwrap(), None), (http.await.unwrap(), Some("gzip"))] {
         assert!(head.starts_with("get /metrics http/1.1\r\n"), "{head}");
         let line = |name: &str| {
             let mut lines = head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -89,18 +102,11 @@ async fn rw_4_08_text_is_asked_for_first_in_a_get_that_names_us_and_the_timeout(
             assert_eq!(lines.next(), None, "{name} stands once: {head}");
             value
         };
-        let accept = line("accept").unwrap();
-        assert!(accept.starts_with("text/plain;version=0.0.4;"), "{accept}");
-        assert!(accept.ends_with(",*/*;q=0.1"), "anything before nothing: {accept}");
-        assert!(
-            !accept.contains("openmetrics") && !accept.contains("protobuf"),
-            "we do not read it: {accept}"
-        );
-        // rw_4_24: so targets escape names that are no classic ones.
-        assert!(!accept.contains("escaping"), "{accept}");
+        let accept = "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.5,*/*;q=0.4";
+        assert_eq!(line("accept"), Some(accept));
         assert!(line("user-agent").unwrap().starts_with("docker-remote-write/"), "{head}");
         assert_eq!(line("x-prometheus-scrape-timeout-seconds"), Some("2.5"));
-        assert_eq!(line("accept-encoding"), None, "a socket carries text cheaper than dockerd packs it");
+        assert_eq!(line("accept-encoding"), encoding, "a socket carries text cheaper than dockerd packs it");
         assert!(line("host").is_some());
     }
 }
@@ -168,9 +174,12 @@ async fn rw_4_10_a_missing_unparsable_or_unknown_content_type_needs_the_fallback
     ];
     doubtful.extend(types.map(|text| (text, typed(text))));
     for (name, answer) in doubtful {
-        config.fallback_to_text = true;
-        assert_eq!(fetch_answer(&config, answer.clone()).await.unwrap(), BODY, "{name}");
-        config.fallback_to_text = false;
+        for fallback in Protocol::ALL {
+            config.fallback_protocol = Some(fallback);
+            let fetched = fetch_format_of(&config, answer.clone()).await.unwrap();
+            assert_eq!(fetched, (fallback.format(), BODY.to_owned()), "{name}");
+        }
+        config.fallback_protocol = None;
         let error = fetch_answer(&config, answer).await.unwrap_err();
         assert!(matches!(error, ScrapeError::ContentType { .. }), "{name}: {error}");
         assert!(error.to_string().contains("SCRAPE_FALLBACK_PROTOCOL"), "{error}");
@@ -178,16 +187,20 @@ async fn rw_4_10_a_missing_unparsable_or_unknown_content_type_needs_the_fallback
 }
 
 #[tokio::test]
-async fn rw_4_10_a_format_that_prometheus_knows_and_we_do_not_read_has_no_fallback() {
+async fn rw_4_10_a_known_format_is_read_as_what_it_says_whatever_was_asked_for() {
     let (_dir, mut config) = config();
-    for fallback_to_text in [false, true] {
-        config.fallback_to_text = fallback_to_text;
-        for content_type in [
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+    for fallback in [None, Some(Protocol::PrometheusText0)] {
+        config.fallback_protocol = fallback;
+        for (content_type, format) in [
+            ("application/openmetrics-text; version=1.0.0; charset=utf-8", Format::OpenMetrics),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+                Format::Protobuf,
+            ),
+            ("text/plain", Format::Text),
         ] {
-            let error = fetch_answer(&config, typed(content_type)).await.unwrap_err();
-            assert!(matches!(error, ScrapeError::ContentType { .. }), "{content_type}: {error}");
+            let fetched = fetch_format_of(&config, typed(content_type)).await.unwrap();
+            assert_eq!(fetched, (format, BODY.to_owned()), "{content_type}");
         }
     }
 }
@@ -195,7 +208,7 @@ async fn rw_4_10_a_format_that_prometheus_knows_and_we_do_not_read_has_no_fallba
 #[tokio::test]
 async fn rw_4_11_text_plain_is_read_whatever_its_version_says() {
     let (_dir, mut config) = config();
-    config.fallback_to_text = false;
+    config.fallback_protocol = None;
     for content_type in [
         "text/plain",
         "text/plain;version=0.0.4",
@@ -244,6 +257,51 @@ async fn rw_4_12_a_packed_body_that_nobody_asked_for_is_refused_so_the_limit_cou
     }
     let headers = "Content-Type: text/plain\r\nContent-Encoding: identity\r\n";
     assert_eq!(fetch_answer(&config, answer("200 OK", headers, BODY)).await.unwrap(), BODY);
+}
+
+/// What an http target answers, packed.
+async fn fetch_packed(config: &Config, coding: &str, body: Vec<u8>) -> Result<String, ScrapeError> {
+    docker_remote_write::remote::install_crypto_provider();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address =
+        Address::Http(format!("http://{}/metrics", listener.local_addr().unwrap()).parse().unwrap());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: {coding}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = [head.into_bytes(), body].concat();
+    let target = tokio::spawn(async move { head_of(listener.accept().await.unwrap().0, answer).await });
+    let fetched = fetch(&Config { address, ..config.clone() }).await;
+    target.abort();
+    fetched
+}
+
+fn packed(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn rw_4_12_an_http_target_may_pack_its_body_and_the_limit_counts_what_it_unpacks_to() {
+    let (_dir, mut config) = config();
+    assert_eq!(fetch_packed(&config, "gzip", packed(BODY.as_bytes())).await.unwrap(), BODY);
+    let text = "#".repeat(100_000);
+    for (limit, fits) in [(Some(100_001), true), (Some(100_000), false), (Some(1_000), false), (None, true)] {
+        config.body_size_limit = limit;
+        match fetch_packed(&config, "gzip", packed(text.as_bytes())).await {
+            Ok(body) => assert!(fits && body == text, "{limit:?}"),
+            Err(error) => {
+                assert!(matches!(error, ScrapeError::BodySize { .. }) && !fits, "{limit:?}: {error}")
+            }
+        }
+    }
+    let mut cut = packed(BODY.as_bytes());
+    cut.pop();
+    let error = fetch_packed(&config, "gzip", cut).await.unwrap_err().to_string();
+    assert!(error.contains("unpack gzip"), "{error}");
+    let error = fetch_packed(&config, "br", packed(BODY.as_bytes())).await.unwrap_err().to_string();
+    assert!(error.contains("was not asked for"), "{error}");
 }
 
 #[tokio::test]

@@ -13,7 +13,9 @@ use std::time::Duration;
 use docker_remote_write::collector::{self, Collector, CollectorMetrics, Commands, Control, Links};
 use docker_remote_write::model::{Labels, METRIC_NAME, is_stale_marker};
 use docker_remote_write::queue::{Config as QueueConfig, Queue, Storage};
-use docker_remote_write::scrape::{Address, Config as ScrapeConfig, LabelTemplates, Relabelling};
+use docker_remote_write::scrape::{
+    Address, Config as ScrapeConfig, Escaping, LabelTemplates, Protocol, Relabelling,
+};
 use docker_remote_write::wire::decode::decode_v2;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -86,7 +88,10 @@ impl Bench {
                 timeout: Duration::from_millis(500),
                 body_size_limit: Some(64 << 10),
                 sample_limit: None,
-                fallback_to_text: true,
+                protocols: vec![Protocol::PrometheusText0],
+                fallback_protocol: Some(Protocol::PrometheusText0),
+                escaping: Escaping::AllowUtf8,
+                created_timestamps: false,
                 normalize_le: true,
                 honor_labels: false,
                 honor_timestamps: true,

@@ -9,7 +9,9 @@ use docker_remote_write::collector::{self, Collector, CollectorMetrics, Control,
 use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{Config as QueueConfig, Ledger, Position, Queue, Storage};
 use docker_remote_write::remote::{Config as RemoteConfig, Sender, Tuning, spawn_with};
-use docker_remote_write::scrape::{Address, Config as ScrapeConfig, LabelTemplates, Relabelling};
+use docker_remote_write::scrape::{
+    Address, Config as ScrapeConfig, Escaping, LabelTemplates, Protocol, Relabelling,
+};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -141,7 +143,10 @@ impl Life {
             timeout: DEADLINE,
             body_size_limit: None,
             sample_limit: knobs.has_sample_limit.then_some(SAMPLE_LIMIT as u64),
-            fallback_to_text: true,
+            protocols: vec![Protocol::PrometheusText0],
+            fallback_protocol: Some(Protocol::PrometheusText0),
+            escaping: Escaping::AllowUtf8,
+            created_timestamps: false,
             normalize_le: true,
             honor_labels: false,
             honor_timestamps: true,

@@ -23,6 +23,7 @@ fn defaults() -> Rules {
         honor_labels: false,
         honor_timestamps: true,
         normalize_le: true,
+        created_timestamps: false,
         sample_limit: Some(200_000),
         synthetic_series: false,
         relabelling: Relabelling::default(),

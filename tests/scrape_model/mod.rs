@@ -48,6 +48,7 @@ fn rules(setup: &Setup) -> Rules {
         honor_labels: setup.honor_labels,
         honor_timestamps: setup.honor_timestamps,
         normalize_le: setup.normalize_le,
+        created_timestamps: false,
         sample_limit: setup.sample_limit,
         synthetic_series: setup.synthetic,
         relabelling: Relabelling::default(),

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::Source;
 use crate::model::{Labels, is_stale_marker};
 use crate::queue::{Config, Fate, Position, Queue, Storage};
-use crate::scrape::{Relabelling, Rules, ScrapeError};
+use crate::scrape::{Format, Relabelling, Rules, ScrapeError};
 use crate::wire::decode::decode_v2;
 
 #[derive(Clone, Debug)]
@@ -57,6 +57,7 @@ impl Process {
             honor_labels: false,
             honor_timestamps: true,
             normalize_le: true,
+            created_timestamps: false,
             sample_limit: None,
             synthetic_series: true,
             relabelling: Relabelling::default(),
@@ -115,7 +116,7 @@ async fn tell(events: Vec<Event>) {
         match event {
             Event::Scrape(series) => {
                 let body: String = series.iter().map(|n| format!("m{{n=\"{n}\"}} 1\n")).collect();
-                process.source.scrape(Ok(body.as_bytes()), at * 1_000, Instant::now());
+                process.source.scrape(Ok((Format::Text, body.as_bytes())), at * 1_000, Instant::now());
                 exposed = Some(series.len() + 5);
             }
             Event::Failure => {
@@ -159,7 +160,7 @@ async fn tell(events: Vec<Event>) {
             }
         }
     }
-    process.source.scrape(Ok(b"m{n=\"0\"} 1\n"), 1_000_000, Instant::now());
+    process.source.scrape(Ok((Format::Text, b"m{n=\"0\"} 1\n")), 1_000_000, Instant::now());
     process.deliver(&mut receiver).await;
     check(&receiver);
     assert_eq!(alive(&receiver).len(), 6, "every series that vanished has ended");

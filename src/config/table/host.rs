@@ -15,6 +15,10 @@ const TIB: u64 = 1 << 40;
 const LABEL: &str =
     "text; placeholders are {{hostname}}, {{daemon_id}}, {{engine_version}}, {{node_id}} and {{swarm_id}}";
 
+/// Prometheus's names of formats.
+const PROTOCOLS: &str = "PrometheusProto, OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0 and PrometheusText0.0.4, any of them \
+                         once, with commas between them";
+
 /// What selects metrics by name.
 const NAMES: &str = "a regular expression (RE2) for the whole name, histogram suffixes included";
 
@@ -87,11 +91,42 @@ pub(super) const HOST: &[Setting] = &[
     ),
     setting(
         Group::Scrape,
+        "SCRAPE_PROTOCOLS",
+        text(PROTOCOLS),
+        Default::Value("PrometheusText0.0.4"),
+        "PrometheusProto,PrometheusText0.0.4",
+        "The formats that the target is asked for, the best one first. What comes is read whatever was asked for.",
+    ),
+    setting(
+        Group::Scrape,
         "SCRAPE_FALLBACK_PROTOCOL",
-        Kind::Choice(&["PrometheusText0.0.4", "none"]),
+        Kind::Choice(&[
+            "PrometheusProto",
+            "OpenMetricsText1.0.0",
+            "OpenMetricsText0.0.1",
+            "PrometheusText1.0.0",
+            "PrometheusText0.0.4",
+            "none",
+        ]),
         Default::Value("PrometheusText0.0.4"),
         "PrometheusText0.0.4",
         "How a body without a known Content-Type is read; none fails the scrape.",
+    ),
+    setting(
+        Group::Scrape,
+        "METRIC_NAME_ESCAPING_SCHEME",
+        Kind::Choice(&["allow-utf-8", "underscores", "dots", "values"]),
+        Default::Value("allow-utf-8"),
+        "underscores",
+        "How the target is asked to give names beyond letters, digits, _ and : in OpenMetricsText1.0.0 and PrometheusText1.0.0.",
+    ),
+    setting(
+        Group::Scrape,
+        "SCRAPE_CREATED_TIMESTAMPS",
+        Kind::Boolean,
+        Default::Value("false"),
+        "true",
+        "Whether _created lines of OpenMetrics become start timestamps of the series beside them; otherwise they are series.",
     ),
     setting(
         Group::Scrape,

@@ -17,7 +17,7 @@ use crate::model::{Secret, SecretSource};
 use crate::queue::Storage;
 use crate::relabel::{NameFilter, NamePattern, Preset, SwarmRole};
 use crate::remote::{Auth, Pem, TlsVersion};
-use crate::scrape::{Address, Identity};
+use crate::scrape::{Address, Escaping, Identity, Protocol};
 use crate::telemetry::log::{Format, Level};
 
 const HOST: &str = "host-7";
@@ -214,9 +214,9 @@ fn protocols_of_later_issues_are_refused_as_not_built_yet() {
         );
     }
     assert_problem(
-        &[("SCRAPE_FALLBACK_PROTOCOL", "OpenMetricsText1.0.0")],
+        &[("SCRAPE_FALLBACK_PROTOCOL", "OpenMetricsText2.0.0")],
         "SCRAPE_FALLBACK_PROTOCOL",
-        "not built yet",
+        "not one of the words",
     );
     assert_problem(
         &[("REMOTE_WRITE_PROTOBUF_MESSAGE", "v1")],

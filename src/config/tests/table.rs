@@ -71,10 +71,11 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(scrape.address, Address::Unix { socket, path: "/metrics".to_owned() });
     assert_eq!((scrape.interval, scrape.timeout), (Duration::from_secs(15), Duration::from_secs(10)));
     assert_eq!((scrape.body_size_limit, scrape.sample_limit), (Some(16 << 20), Some(200_000)));
-    assert!(
-        scrape.fallback_to_text && scrape.normalize_le && scrape.honor_timestamps && !scrape.honor_labels
-    );
+    assert!(scrape.normalize_le && scrape.honor_timestamps && !scrape.honor_labels);
     assert_eq!(scrape.phase.to_string(), r#"{instance="host-7",job="docker"}"#);
+    assert_eq!(scrape.protocols, [Protocol::PrometheusText0]);
+    assert_eq!(scrape.fallback_protocol, Some(Protocol::PrometheusText0));
+    assert_eq!((scrape.escaping, scrape.created_timestamps), (Escaping::AllowUtf8, false));
     let labels = scrape.labels.fill(&Identity::default()).unwrap();
     assert_eq!((labels.target.to_string(), labels.external.len()), (scrape.phase.to_string(), 0));
     assert!(scrape.relabelling.rules.is_empty() && scrape.rules_file.is_none());
@@ -117,7 +118,10 @@ fn every_setting_reaches_its_room() {
         ("QUEUE_MAX_MEMORY_BYTES", "2000000"),
         ("SCRAPE_URL", "http://127.0.0.1:9323"),
         ("SCRAPE_INTERVAL", "5s"),
+        ("SCRAPE_PROTOCOLS", "PrometheusProto, OpenMetricsText1.0.0"),
         ("SCRAPE_FALLBACK_PROTOCOL", "none"),
+        ("METRIC_NAME_ESCAPING_SCHEME", "values"),
+        ("SCRAPE_CREATED_TIMESTAMPS", "yes"),
         ("SCRAPE_BODY_SIZE_LIMIT", "0"),
         ("SCRAPE_SAMPLE_LIMIT", "0"),
         ("SCRAPE_NORMALIZE_LE", "false"),
@@ -146,8 +150,10 @@ fn every_setting_reaches_its_room() {
     assert_eq!((scrape.interval, scrape.timeout), (Duration::from_secs(5), Duration::from_secs(5)));
     assert_eq!((scrape.body_size_limit, scrape.sample_limit), (None, None));
     assert!(
-        !scrape.fallback_to_text && !scrape.normalize_le && !scrape.honor_timestamps && scrape.honor_labels
+        scrape.created_timestamps && !scrape.normalize_le && !scrape.honor_timestamps && scrape.honor_labels
     );
+    assert_eq!(scrape.protocols, [Protocol::PrometheusProto, Protocol::OpenMetricsText1]);
+    assert_eq!((scrape.fallback_protocol, scrape.escaping), (None, Escaping::Values));
     let relabelling = &scrape.relabelling;
     let pattern = |text| Some(NamePattern::compile(text).unwrap());
     let (keep, drop) = (pattern("engine_.*"), pattern("engine_b"));

@@ -76,3 +76,24 @@ fn external_labels_have_valid_names_and_are_given_once() {
     let yaml = config(&[("EXTERNAL_LABELS", "cluster: prod\nreplica: 1\n")]);
     assert_eq!(names(&yaml).1, r#"{cluster="prod",replica="1"}"#);
 }
+
+#[test]
+fn protocols_are_prometheuss_names_in_any_order_and_none_of_them_twice() {
+    let all = "[PrometheusText0.0.4, 'PrometheusText1.0.0',OpenMetricsText0.0.1, \"OpenMetricsText1.0.0\", PrometheusProto]";
+    let mut expected = Protocol::ALL;
+    expected.reverse();
+    assert_eq!(config(&[("SCRAPE_PROTOCOLS", all)]).scrape.protocols, expected);
+    for (text, what) in [
+        ("PrometheusText0.0.4,PrometheusText0.0.4", "has PrometheusText0.0.4 twice"),
+        ("PrometheusText", "\"PrometheusText\", which is no protocol"),
+        ("prometheusproto", "which is no protocol"),
+        ("PrometheusProto,", "\"\", which is no protocol"),
+        ("[]", "\"\", which is no protocol"),
+    ] {
+        assert_problem(&[("SCRAPE_PROTOCOLS", text)], "SCRAPE_PROTOCOLS", what);
+    }
+    for protocol in Protocol::ALL {
+        let fallback = config(&[("SCRAPE_FALLBACK_PROTOCOL", protocol.name())]).scrape.fallback_protocol;
+        assert_eq!(fallback, Some(protocol));
+    }
+}

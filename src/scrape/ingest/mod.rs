@@ -1,6 +1,7 @@
 //! One scrape's body to samples: rollback, staleness, synthetic series. Pure; the timer and the socket are elsewhere.
 
 mod discard;
+mod formats;
 mod rename;
 mod staleness;
 
@@ -17,7 +18,7 @@ use super::relabelling::{Naming, Relabelling};
 use super::series::SeriesTable;
 use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
-use crate::exposition::{Entry, Parser, Series as ExposedSeries};
+use crate::exposition::{CreatedTimes, Entry, Format, Parser, ProtobufScratch, Series as ExposedSeries};
 use crate::model::{Description, Labels, MetricType, STALE_MARKER_BITS, SampleRef};
 use discard::{Discard, MAX_AHEAD_MS, MAX_BEHIND_MS};
 use staleness::Vanished;
@@ -35,6 +36,8 @@ pub struct Rules {
     pub honor_timestamps: bool,
     /// `SCRAPE_NORMALIZE_LE`.
     pub normalize_le: bool,
+    /// `SCRAPE_CREATED_TIMESTAMPS`.
+    pub created_timestamps: bool,
     /// `SCRAPE_SAMPLE_LIMIT`.
     pub sample_limit: Option<u64>,
     /// Whether `up` and its companions are added.
@@ -84,6 +87,12 @@ pub struct Ingest {
     open: OpenSeries,
     samples: Vec<SampleRef>,
     last_timestamp: i64,
+    /// The format of the last body that was read.
+    format: Format,
+    scratch: ProtobufScratch,
+    created: CreatedTimes,
+    /// What a protobuf body says of the engine.
+    engine_lines: Vec<u8>,
 }
 
 impl Ingest {
@@ -109,20 +118,29 @@ impl Ingest {
             open: OpenSeries::default(),
             samples: Vec::new(),
             last_timestamp: i64::MIN,
+            format: Format::Text,
+            scratch: ProtobufScratch::default(),
+            created: CreatedTimes::default(),
+            engine_lines: Vec::new(),
         }
     }
 
-    /// Takes in one scrape that began at `timestamp` (ms since the epoch), measured from `started`: its body, or why there is none.
-    /// The samples are then in [`Ingest::samples`].
-    pub fn scrape(&mut self, body: Result<&[u8], ScrapeError>, timestamp: i64, started: Instant) -> Report {
+    /// Takes in one scrape that began at `timestamp` (ms since the epoch), measured from `started`: its body and the format of that, or why
+    /// there is none. The samples are then in [`Ingest::samples`].
+    pub fn scrape_as(
+        &mut self,
+        body: Result<(Format, &[u8]), ScrapeError>,
+        timestamp: i64,
+        started: Instant,
+    ) -> Report {
         self.scrape_by(Self::read, body, timestamp, started)
     }
 
-    /// [`Ingest::scrape`] with another reader.
+    /// [`Ingest::scrape_as`] with another reader.
     fn scrape_by(
         &mut self,
-        read: impl FnOnce(&mut Self, &[u8], i64, &mut Report) -> Result<(), ScrapeError>,
-        body: Result<&[u8], ScrapeError>,
+        read: impl FnOnce(&mut Self, (Format, &[u8]), i64, &mut Report) -> Result<(), ScrapeError>,
+        body: Result<(Format, &[u8]), ScrapeError>,
         timestamp: i64,
         started: Instant,
     ) -> Report {
@@ -139,19 +157,20 @@ impl Ingest {
         self.conclude(vanished, timestamp, started, report)
     }
 
-    /// The last scrape before the target goes away: as [`Ingest::scrape`], but a failure leaves no trace.
+    /// The last scrape before the target goes away: as [`Ingest::scrape_as`], but a failure leaves no trace.
     ///
     /// # Errors
     /// When the body is no good; there are no samples then.
-    pub fn last_scrape(
+    pub fn last_scrape_as(
         &mut self,
+        format: Format,
         body: &[u8],
         timestamp: i64,
         started: Instant,
     ) -> Result<Report, ScrapeError> {
         let timestamp = timestamp.max(self.last_timestamp.saturating_add(1));
         let mut report = Report::default();
-        if let Err(error) = self.survive(|ingest| ingest.read(body, timestamp, &mut report)) {
+        if let Err(error) = self.survive(|ingest| ingest.read((format, body), timestamp, &mut report)) {
             self.roll_back(&mut report);
             return Err(error);
         }
@@ -197,11 +216,21 @@ impl Ingest {
     }
 
     /// Reads a whole body, or fails; what it read until then is still to be rolled back.
-    fn read(&mut self, body: &[u8], timestamp: i64, report: &mut Report) -> Result<(), ScrapeError> {
+    fn read(
+        &mut self,
+        (format, body): (Format, &[u8]),
+        timestamp: i64,
+        report: &mut Report,
+    ) -> Result<(), ScrapeError> {
         self.begin();
         self.families.begin();
-        self.renew_names(body);
-        self.append(body, timestamp, report)?;
+        self.renew_names(format, body);
+        match format {
+            Format::Text => self.append_text(body, timestamp, report)?,
+            Format::OpenMetrics => self.append_openmetrics(body, timestamp, report)?,
+            Format::Protobuf => self.append_protobuf(body, timestamp, report)?,
+        }
+        self.check_sample_limit(report)?;
         let series = &mut self.series;
         // Prometheus takes an empty body for a failed scrape here, and keeps its cache (remote-write 4.03).
         self.lines.end(!body.is_empty(), |slot| series.release(slot));
@@ -244,7 +273,7 @@ impl Ingest {
         report.first_discarded = None;
     }
 
-    fn append(&mut self, body: &[u8], timestamp: i64, report: &mut Report) -> Result<(), ScrapeError> {
+    fn append_text(&mut self, body: &[u8], timestamp: i64, report: &mut Report) -> Result<(), ScrapeError> {
         let mut parser = Parser::new(body);
         while let Some(entry) = parser.next_like(self.lines.expected()) {
             match entry? {
@@ -254,12 +283,7 @@ impl Ingest {
                 Entry::Unit { .. } | Entry::Comment => {}
             }
         }
-        match self.rules.sample_limit {
-            Some(limit) if report.post_relabel > limit => {
-                Err(ScrapeError::SampleLimit { samples: report.post_relabel, limit })
-            }
-            Some(_) | None => Ok(()),
-        }
+        Ok(())
     }
 
     fn append_series(

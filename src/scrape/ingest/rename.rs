@@ -1,7 +1,7 @@
 //! Other labels and other rules for a target whose series are known: what is called otherwise from now on ends under its old name.
 
 use super::{Ingest, Line};
-use crate::exposition::Series as ExposedSeries;
+use crate::exposition::{Format, Series as ExposedSeries};
 use crate::model::Labels;
 use crate::scrape::error::ScrapeError;
 use crate::scrape::identity;
@@ -36,10 +36,13 @@ impl Ingest {
     }
 
     /// Before the first line of a body: what the cached lines come to is forgotten where it may be something else by now.
-    pub(super) fn renew_names(&mut self, body: &[u8]) {
+    pub(super) fn renew_names(&mut self, format: Format, body: &[u8]) {
         if self.naming.asks_for_role() {
-            self.renamed |= self.naming.set_role(identity::swarm_role(body));
+            let role = identity::swarm_role(identity::engine_lines(format, body, &mut self.engine_lines));
+            self.renamed |= self.naming.set_role(role);
         }
+        // The lines of another format are other lines, as to Prometheus.
+        self.renamed |= std::mem::replace(&mut self.format, format) != format;
         if std::mem::take(&mut self.renamed) {
             let series = &mut self.series;
             self.lines.forget_all(|slot| series.release(slot));

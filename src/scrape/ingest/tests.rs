@@ -4,6 +4,8 @@
 mod counts;
 /// Scrapes that fail.
 mod failures;
+/// OpenMetrics and protobuf.
+mod formats;
 /// Labels, values, metadata.
 mod series;
 
@@ -24,6 +26,7 @@ fn rules() -> Rules {
         honor_labels: false,
         honor_timestamps: true,
         normalize_le: true,
+        created_timestamps: false,
         sample_limit: None,
         synthetic_series: false,
         relabelling: Relabelling::default(),

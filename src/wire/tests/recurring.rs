@@ -164,6 +164,7 @@ fn memory_is_bounded_and_what_is_not_met_any_more_is_forgotten() {
                     labels: Labels::from_iter(labels),
                     metric_type: MetricType::Gauge,
                     help: String::new(),
+                    unit: String::new(),
                 }
             })
             .collect();

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::*;
+use crate::exposition::Format;
 
 /// More lines than a scrape of these tests may have.
 const LIMIT: u64 = 5;
@@ -84,11 +85,12 @@ fn rw_3_02_a_panic_over_a_body_is_one_more_failure_and_the_next_scrape_is_as_if_
     for (cause, body, _) in CAUSES.iter().filter(|(_, body, _)| body().is_ok()) {
         let mut target = Target::limited();
         target.good(1);
-        let read = |ingest: &mut Ingest, body: &[u8], timestamp: i64, report: &mut Report| {
+        let read = |ingest: &mut Ingest, body: (Format, &[u8]), timestamp: i64, report: &mut Report| {
             ingest.read(body, timestamp, report).unwrap();
             Ok(())
         };
-        let report = target.ingest.scrape_by(read, body(), 2, Instant::now());
+        let report =
+            target.ingest.scrape_by(read, body().map(|body| (Format::Text, body)), 2, Instant::now());
         assert!(matches!(report.failure, Some(ScrapeError::Panicked)), "{cause}");
         assert_eq!(target.samples()[..3], ["a stale@2", "b{x=\"1\"} stale@2", "up 0@2"], "{cause}");
         assert_eq!(target.good(3)[..3], ["a 1@3", "b{x=\"1\"} 2@3", "up 1@3"], "{cause}");

@@ -1,0 +1,110 @@
+//! The formats beside text 0.0.4: each reader's entries to samples.
+
+use std::time::Instant;
+
+use super::{Ingest, Report, ScrapeError};
+use crate::exposition::{Entry, Format, OpenMetricsParser, ProtobufParser, is_created};
+
+impl Ingest {
+    /// As [`Ingest::scrape_as`], in text format 0.0.4.
+    pub fn scrape(&mut self, body: Result<&[u8], ScrapeError>, timestamp: i64, started: Instant) -> Report {
+        self.scrape_as(body.map(|body| (Format::Text, body)), timestamp, started)
+    }
+
+    /// As [`Ingest::last_scrape_as`], in text format 0.0.4.
+    ///
+    /// # Errors
+    /// When the body is no good; there are no samples then.
+    pub fn last_scrape(
+        &mut self,
+        body: &[u8],
+        timestamp: i64,
+        started: Instant,
+    ) -> Result<Report, ScrapeError> {
+        self.last_scrape_as(Format::Text, body, timestamp, started)
+    }
+
+    /// A body in OpenMetrics.
+    pub(super) fn append_openmetrics(
+        &mut self,
+        body: &[u8],
+        timestamp: i64,
+        report: &mut Report,
+    ) -> Result<(), ScrapeError> {
+        let mut parser = OpenMetricsParser::new(body);
+        let mut family = String::new();
+        if self.rules.created_timestamps {
+            self.created.collect(body);
+        }
+        while let Some(entry) = parser.next_like(self.lines.expected()) {
+            match entry? {
+                Entry::Series(exposed) => {
+                    if self.rules.created_timestamps && is_created(&exposed, &family) {
+                        continue;
+                    }
+                    self.append_series(&exposed, timestamp, report)?;
+                }
+                other => {
+                    if let (Entry::Type { family: name, .. }, true) = (&other, self.rules.created_timestamps)
+                    {
+                        (**name).clone_into(&mut family);
+                    }
+                    self.describe_family(&other);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A body in delimited protobuf.
+    pub(super) fn append_protobuf(
+        &mut self,
+        body: &[u8],
+        timestamp: i64,
+        report: &mut Report,
+    ) -> Result<(), ScrapeError> {
+        // The parser lends out of it what is taken in here.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let read = {
+            let mut parser = ProtobufParser::new(body, &mut scratch, self.rules.normalize_le);
+            loop {
+                match parser.next() {
+                    None => break Ok(()),
+                    Some(Err(error)) => break Err(error.into()),
+                    Some(Ok(())) => {}
+                }
+                match parser.entry() {
+                    Some(Entry::Series(exposed)) => {
+                        if let Err(error) = self.append_series(&exposed, timestamp, report) {
+                            break Err(error.in_message(parser.place()));
+                        }
+                    }
+                    Some(other) => self.describe_family(&other),
+                    None => {}
+                }
+            }
+        };
+        self.scratch = scratch;
+        read
+    }
+
+    /// What the target has is counted to the end, in every format (remote-write 4.13).
+    pub(super) fn check_sample_limit(&self, report: &Report) -> Result<(), ScrapeError> {
+        match self.rules.sample_limit {
+            Some(limit) if report.post_relabel > limit => {
+                Err(ScrapeError::SampleLimit { samples: report.post_relabel, limit })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What is no sample.
+    fn describe_family(&mut self, entry: &Entry<'_>) {
+        match entry {
+            Entry::Type { family, metric_type } => self.families.set_type(family, *metric_type),
+            Entry::Help { family, help } => self.families.set_help(family, help),
+            Entry::Unit { family, unit } => self.families.set_unit(family, unit),
+            Entry::Series(_) | Entry::Comment => {}
+        }
+    }
+}
