@@ -93,8 +93,8 @@ pub(super) const HOST: &[Setting] = &[
         Group::Scrape,
         "SCRAPE_PROTOCOLS",
         text(PROTOCOLS),
-        Default::Value("PrometheusText0.0.4"),
-        "PrometheusProto,PrometheusText0.0.4",
+        Default::Value("PrometheusProto,PrometheusText0.0.4"),
+        "PrometheusText0.0.4",
         "The formats that the target is asked for, the best one first. What comes is read whatever was asked for.",
     ),
     setting(

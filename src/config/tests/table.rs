@@ -73,7 +73,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!((scrape.body_size_limit, scrape.sample_limit), (Some(16 << 20), Some(200_000)));
     assert!(scrape.normalize_le && scrape.honor_timestamps && !scrape.honor_labels);
     assert_eq!(scrape.phase.to_string(), r#"{instance="host-7",job="docker"}"#);
-    assert_eq!(scrape.protocols, [Protocol::PrometheusText0]);
+    assert_eq!(scrape.protocols, [Protocol::PrometheusProto, Protocol::PrometheusText0]);
     assert_eq!(scrape.fallback_protocol, Some(Protocol::PrometheusText0));
     assert_eq!((scrape.escaping, scrape.created_timestamps), (Escaping::AllowUtf8, false));
     let labels = scrape.labels.fill(&Identity::default()).unwrap();
