@@ -27,6 +27,7 @@ pub(crate) fn rules() -> Rules {
         honor_timestamps: true,
         normalize_le: true,
         created_timestamps: false,
+        exemplars: true,
         sample_limit: Some(200_000),
         synthetic_series: true,
         relabelling: Relabelling::default(),

@@ -207,6 +207,7 @@ fn ingest(honor_timestamps: bool) -> Ingest {
         honor_timestamps,
         normalize_le: true,
         created_timestamps: false,
+        exemplars: true,
         sample_limit: Some(1_000),
         synthetic_series: false,
         relabelling: Relabelling::default(),

@@ -63,7 +63,7 @@ static KNOWN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     };
     let sample = |slot: u32| {
         let value = if slot == 3 { stale_marker() } else { f64::from(slot) };
-        SampleRef { slot, generation: 0, value, timestamp: 1_700_000_000_000 + i64::from(slot) }
+        SampleRef { slot, generation: 0, value, timestamp: 1_700_000_000_000 + i64::from(slot), start: 0 }
     };
     let samples: Vec<SampleRef> = (0..5).map(sample).collect();
     let mut payload = Vec::new();

@@ -122,6 +122,7 @@ impl Collector {
             honor_timestamps: scrape.honor_timestamps,
             normalize_le: scrape.normalize_le,
             created_timestamps: scrape.created_timestamps,
+            exemplars: scrape.exemplars,
             sample_limit: scrape.sample_limit,
             synthetic_series: true,
             relabelling: scrape.relabelling.clone(),

@@ -139,6 +139,7 @@ mod tests {
             fallback_protocol: Some(Protocol::PrometheusText0),
             escaping: Escaping::AllowUtf8,
             created_timestamps: false,
+            exemplars: true,
             normalize_le: true,
             honor_labels: false,
             honor_timestamps: true,

@@ -89,8 +89,9 @@ impl Source {
         let ingest = &*ingest;
         let mut changes = ingest.changes();
         let mut samples = 0;
-        encoder.encode(
+        encoder.encode_with(
             ingest.samples(),
+            ingest.exemplars(),
             |slot| ingest.describe(slot),
             |counts, payload| {
                 samples += counts.samples as usize;

@@ -28,6 +28,7 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
     let escapings = Escaping::ALL.map(|escaping| (escaping.name(), escaping));
     let escaping = reader.choice("METRIC_NAME_ESCAPING_SCHEME", &escapings, &[]);
     let created_timestamps = reader.boolean("SCRAPE_CREATED_TIMESTAMPS");
+    let exemplars = reader.boolean("SCRAPE_EXEMPLARS");
     let body_size_limit = reader.size("SCRAPE_BODY_SIZE_LIMIT");
     let sample_limit = reader.count("SCRAPE_SAMPLE_LIMIT");
     let normalize_le = reader.boolean("SCRAPE_NORMALIZE_LE");
@@ -58,6 +59,7 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         fallback_protocol: fallback_protocol?,
         escaping: escaping?,
         created_timestamps: created_timestamps?,
+        exemplars: exemplars?,
         normalize_le: normalize_le?,
         honor_labels: honor_labels?,
         honor_timestamps: honor_timestamps?,

@@ -28,6 +28,14 @@ pub(super) enum ExemplarLabels<'a> {
 }
 
 impl<'a> Exemplar<'a> {
+    /// The labels as they are written: equal bytes are equal labels.
+    #[must_use]
+    pub fn spelled(&self) -> &'a [u8] {
+        match self.labels {
+            ExemplarLabels::Text(bytes) | ExemplarLabels::Message(bytes) => bytes,
+        }
+    }
+
     /// Names and values in the order of the exposition, unescaped. A name may be empty or come twice.
     pub fn labels(&self) -> Vec<Pair<'a>> {
         match self.labels {

@@ -10,6 +10,7 @@ pub use clock::Clock;
 pub use labels::{Label, Labels, METRIC_NAME};
 pub use metric_type::MetricType;
 pub use sample::{
-    Description, NORMAL_NAN_BITS, STALE_MARKER_BITS, SampleRef, is_stale_marker, now_ms, stale_marker,
+    Description, Exemplar, NORMAL_NAN_BITS, STALE_MARKER_BITS, SampleRef, is_stale_marker, now_ms,
+    stale_marker,
 };
 pub use secret::{Secret, SecretSource};

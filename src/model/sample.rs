@@ -20,6 +20,21 @@ pub struct SampleRef {
     pub value: f64,
     /// ms since the epoch.
     pub timestamp: i64,
+    /// When its counting began, ms since the epoch; 0 is unknown (remote-write 2.12).
+    pub start: i64,
+}
+
+/// An exemplar of a sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exemplar {
+    /// The sample's place among those of its scrape.
+    pub sample: usize,
+    /// Mostly a trace's identifier.
+    pub labels: Labels,
+    /// Its value.
+    pub value: f64,
+    /// ms since the epoch.
+    pub timestamp: i64,
 }
 
 /// What a series is; asked for only where it is not known by its slot yet.

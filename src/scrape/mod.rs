@@ -8,6 +8,7 @@ mod clock;
 mod content_type;
 mod departed;
 mod error;
+mod exemplars;
 mod families;
 mod identity;
 mod ingest;
@@ -72,6 +73,8 @@ pub struct Config {
     pub escaping: Escaping,
     /// `SCRAPE_CREATED_TIMESTAMPS`.
     pub created_timestamps: bool,
+    /// `SCRAPE_EXEMPLARS`.
+    pub exemplars: bool,
     /// `SCRAPE_NORMALIZE_LE`.
     pub normalize_le: bool,
     /// `HONOR_LABELS`.

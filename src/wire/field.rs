@@ -46,6 +46,11 @@ pub(super) fn bytes_len(value: &[u8]) -> usize {
 /// The bytes of a `Sample` message as a field of its series: 1 (value) and 2 (timestamp, ms since the epoch), the same numbers in 1.0 and
 /// 2.0, and so is its own, 2. A value goes as bits, so the staleness marker and -0.0 survive (prost omits -0.0).
 pub(super) fn sample_field(value: f64, timestamp: i64) -> Short {
+    started_sample_field(value, timestamp, 0)
+}
+
+/// The same with 3, the start timestamp (ms since the epoch) of 2.0; 0 is none.
+pub(super) fn started_sample_field(value: f64, timestamp: i64, start: i64) -> Short {
     const SAMPLES: u32 = 2;
     let mut field = Short::new();
     field.key(SAMPLES, WireType::LengthDelimited);
@@ -63,9 +68,25 @@ pub(super) fn sample_field(value: f64, timestamp: i64) -> Short {
         )]
         field.varint(timestamp as u64);
     }
-    // At most 20 bytes.
+    if start != 0 {
+        field.key(3, WireType::Varint);
+        #[expect(clippy::cast_sign_loss, reason = "as above")]
+        field.varint(start as u64);
+    }
+    // At most 31 bytes.
     field.bytes[length_at] = (field.len - length_at - 1) as u8;
     field
+}
+
+/// Value and timestamp of an `Exemplar` of 2.0.
+pub(super) fn exemplar_fields(value: f64, timestamp: i64) -> Short {
+    let mut fields = Short::new();
+    fields.key(2, WireType::SixtyFourBit);
+    fields.fixed64(value.to_bits());
+    fields.key(3, WireType::Varint);
+    #[expect(clippy::cast_sign_loss, reason = "as that of a sample")]
+    fields.varint(timestamp as u64);
+    fields
 }
 
 /// Whether these are the bytes that [`sample_field`] writes, for whichever sample.
@@ -96,6 +117,9 @@ fn is_canonical(varint: &[u8]) -> bool {
 
 const MAX_VARINT: usize = 10;
 
+/// Key and length, a double, two varints.
+const LONGEST: usize = 2 + 9 + 2 * (1 + MAX_VARINT);
+
 /// The key of a 2.0 message's symbols, as every encoder writes it.
 pub(super) const SYMBOL_KEY: u8 = 4 << 3 | WireType::LengthDelimited as u8;
 
@@ -103,14 +127,14 @@ pub(super) const SYMBOL_KEY: u8 = 4 << 3 | WireType::LengthDelimited as u8;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Short {
     /// Room for the longest of them, a sample's field.
-    bytes: [u8; 2 + 9 + 1 + MAX_VARINT],
+    bytes: [u8; LONGEST],
     len: usize,
 }
 
 impl Short {
     #[inline]
     fn new() -> Self {
-        Self { bytes: [0; 2 + 9 + 1 + MAX_VARINT], len: 0 }
+        Self { bytes: [0; LONGEST], len: 0 }
     }
 
     #[inline]

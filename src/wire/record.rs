@@ -11,11 +11,12 @@ use std::ops::Range;
 use super::Limits;
 use super::field;
 use super::snappy::Compressor;
-use super::symbols::SymbolTable;
-use crate::model::{Description, MetricType, SampleRef, is_stale_marker};
+use super::symbols::{Mark, SymbolTable};
+use crate::model::{Description, Exemplar, MetricType, SampleRef, is_stale_marker};
 
 const TIMESERIES: u32 = 5;
 const LABELS_REFS: u32 = 1;
+const EXEMPLARS: u32 = 4;
 const METADATA: u32 = 5;
 
 /// What is in a record.
@@ -65,6 +66,8 @@ struct Table {
     last_series: Vec<u8>,
     last_written: Vec<Written>,
     epoch: u32,
+    /// The symbols before the first exemplar's, and the blocks then.
+    before_exemplars: Option<(Mark, usize)>,
     /// Bytes of symbols and of blocks at the end of the first record of this epoch; what comes on top may be garbage of vanished series.
     baseline: (usize, usize),
 }
@@ -79,6 +82,7 @@ impl Table {
             last_series: Vec::new(),
             last_written: Vec::new(),
             epoch,
+            before_exemplars: None,
             baseline: (0, 0),
         }
     }
@@ -103,6 +107,7 @@ impl Table {
         mem::swap(&mut self.written, &mut self.last_written);
         self.series.clear();
         self.written.clear();
+        self.before_exemplars = None;
     }
 
     /// Appends a series as it stood at this place of the last record, with another sample of as many bytes; whether it did stand there.
@@ -110,7 +115,7 @@ impl Table {
     fn repeat(&mut self, sample: &SampleRef) -> bool {
         let at = self.written.len();
         let Some(last) = self.last_written.get(at) else { return false };
-        let field = field::sample_field(sample.value, sample.timestamp);
+        let field = field::started_sample_field(sample.value, sample.timestamp, sample.start);
         let field = field.as_slice();
         let same = (last.slot, last.generation) == (sample.slot, sample.generation);
         if !same || last.sample.len() != field.len() {
@@ -126,18 +131,37 @@ impl Table {
     }
 
     /// Appends a series.
-    fn append(&mut self, block: &Block, sample: &SampleRef) {
-        let field = field::sample_field(sample.value, sample.timestamp);
+    fn append(&mut self, block: &Block, sample: &SampleRef, exemplars: &[u8]) {
+        let field = field::started_sample_field(sample.value, sample.timestamp, sample.start);
         let field = field.as_slice();
-        field::put_len(TIMESERIES, block.end - block.start + field.len(), &mut self.series);
+        field::put_len(TIMESERIES, block.end - block.start + field.len() + exemplars.len(), &mut self.series);
         self.series.extend_from_slice(&self.blocks[block.start..block.split]);
         let start = self.series.len();
         self.series.extend_from_slice(field);
         let place = start..self.series.len();
+        self.series.extend_from_slice(exemplars);
         self.series.extend_from_slice(&self.blocks[block.split..block.end]);
         let end = self.series.len();
-        let (slot, generation) = (sample.slot, sample.generation);
+        // What has exemplars must not be repeated with them.
+        let slot = if exemplars.is_empty() { sample.slot } else { u32::MAX };
+        let generation = sample.generation;
         self.written.push(Written { slot, generation, sample: place, end });
+    }
+
+    /// Exemplars come once, so their symbols are to go when the record is written.
+    fn remember_symbols(&mut self) {
+        if self.before_exemplars.is_none() {
+            self.before_exemplars = Some((self.symbols.mark(), self.blocks.len()));
+        }
+    }
+
+    /// Takes the symbols of the record's exemplars out, unless a series came behind them; then they stay until the table is bloated.
+    fn forget_exemplars(&mut self) {
+        if let Some((symbols, blocks)) = self.before_exemplars.take()
+            && blocks == self.blocks.len()
+        {
+            self.symbols.roll_back(symbols);
+        }
     }
 
     /// Takes the series back that was written last.
@@ -169,6 +193,7 @@ pub struct RecordEncoder {
     blocks: Vec<Block>,
     message: Vec<u8>,
     refs: Vec<u8>,
+    exemplars: Vec<u8>,
     compressor: Compressor,
 }
 
@@ -182,6 +207,7 @@ impl RecordEncoder {
             blocks: Vec::new(),
             message: Vec::new(),
             refs: Vec::new(),
+            exemplars: Vec::new(),
             compressor: Compressor::default(),
         }
     }
@@ -190,6 +216,17 @@ impl RecordEncoder {
     pub fn encode<'d>(
         &mut self,
         samples: &[SampleRef],
+        describe: impl Fn(u32) -> Description<'d>,
+        emit: impl FnMut(Counts, &[u8]),
+    ) {
+        self.encode_with(samples, &[], describe, emit);
+    }
+
+    /// The same with exemplars, in the order of their samples.
+    pub fn encode_with<'d>(
+        &mut self,
+        samples: &[SampleRef],
+        exemplars: &[Exemplar],
         describe: impl Fn(u32) -> Description<'d>,
         mut emit: impl FnMut(Counts, &[u8]),
     ) {
@@ -201,11 +238,13 @@ impl RecordEncoder {
             }
             self.tables[at].renew_if_bloated();
             let baseline = self.tables[at].baseline.0;
-            let (mut counts, cut) = self.fill(at, rest, &describe);
+            let first = samples.len() - rest.len();
+            let beside = Beside { first, exemplars };
+            let (mut counts, cut) = self.fill(at, rest, &beside, &describe);
             if cut == Cut::Bytes && baseline > 0 && self.tables[at].bytes() > baseline {
                 // Garbage must not take the room of samples.
                 self.tables[at].renew();
-                (counts, _) = self.fill(at, rest, &describe);
+                (counts, _) = self.fill(at, rest, &beside, &describe);
             }
             let table = &mut self.tables[at];
             if table.baseline.0 == 0 {
@@ -215,6 +254,7 @@ impl RecordEncoder {
             self.message.extend_from_slice(table.symbols.encoded());
             self.message.extend_from_slice(&table.series);
             emit(counts, self.compressor.compress(&self.message));
+            self.tables[at].forget_exemplars();
             rest = &rest[counts.samples as usize..];
             at += 1;
         }
@@ -225,15 +265,17 @@ impl RecordEncoder {
         &mut self,
         at: usize,
         samples: &[SampleRef],
+        beside: &Beside<'_>,
         describe: &impl Fn(u32) -> Description<'d>,
     ) -> (Counts, Cut) {
         let mut counts = Counts { samples: 0, markers: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
         self.tables[at].begin();
-        for sample in samples {
+        for (number, sample) in samples.iter().enumerate() {
+            let exemplars = beside.of(number);
             let table = &mut self.tables[at];
             let before = (table.symbols.mark(), table.blocks.len());
-            if !table.repeat(sample) {
-                self.put_series(at, sample, describe);
+            if !exemplars.is_empty() || !table.repeat(sample) {
+                self.put_series(at, sample, exemplars, describe);
             }
             let table = &mut self.tables[at];
             let bytes = table.bytes() + table.series.len();
@@ -258,7 +300,13 @@ impl RecordEncoder {
         (counts, Cut::Samples)
     }
 
-    fn put_series<'d>(&mut self, at: usize, sample: &SampleRef, describe: &impl Fn(u32) -> Description<'d>) {
+    fn put_series<'d>(
+        &mut self,
+        at: usize,
+        sample: &SampleRef,
+        exemplars: &[Exemplar],
+        describe: &impl Fn(u32) -> Description<'d>,
+    ) {
         let slot = sample.slot as usize;
         if self.blocks.len() <= slot {
             self.blocks.resize(slot + 1, Block::default());
@@ -270,8 +318,53 @@ impl RecordEncoder {
             encode_block(block, table, &mut self.refs, describe(sample.slot));
             (block.generation, block.table, block.epoch) = (sample.generation, number, table.epoch);
         }
-        table.append(block, sample);
+        self.exemplars.clear();
+        if !exemplars.is_empty() {
+            table.remember_symbols();
+            for exemplar in exemplars {
+                put_exemplar(exemplar, &mut table.symbols, &mut self.refs, &mut self.exemplars);
+            }
+        }
+        table.append(block, sample, &self.exemplars);
     }
+}
+
+/// What comes beside samples.
+#[derive(Debug)]
+struct Beside<'a> {
+    /// The number of the record's first sample.
+    first: usize,
+    /// Of the whole scrape, in the order of their samples.
+    exemplars: &'a [Exemplar],
+}
+
+impl<'a> Beside<'a> {
+    /// The exemplars of a sample by its number in the record.
+    fn of(&self, number: usize) -> &'a [Exemplar] {
+        if self.exemplars.is_empty() {
+            return &[];
+        }
+        let sample = self.first + number;
+        let from = self.exemplars.partition_point(|exemplar| exemplar.sample < sample);
+        let to = self.exemplars.partition_point(|exemplar| exemplar.sample <= sample);
+        &self.exemplars[from..to]
+    }
+}
+
+/// Appends an `Exemplar` as a field of its `TimeSeries`.
+fn put_exemplar(exemplar: &Exemplar, symbols: &mut SymbolTable, refs: &mut Vec<u8>, out: &mut Vec<u8>) {
+    refs.clear();
+    for (name, value) in exemplar.labels.iter() {
+        field::put_varint(symbols.intern(name), refs);
+        field::put_varint(symbols.intern(value), refs);
+    }
+    let numbers = field::exemplar_fields(exemplar.value, exemplar.timestamp);
+    let labels = if refs.is_empty() { 0 } else { field::bytes_len(refs) };
+    field::put_len(EXEMPLARS, labels + numbers.as_slice().len(), out);
+    if !refs.is_empty() {
+        field::put_bytes(LABELS_REFS, refs, out);
+    }
+    out.extend_from_slice(numbers.as_slice());
 }
 
 fn encode_block(block: &mut Block, table: &mut Table, refs: &mut Vec<u8>, what: Description<'_>) {

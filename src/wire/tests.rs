@@ -6,7 +6,7 @@ use prost::Message;
 use super::decode::{decode_v1, decode_v2};
 use super::v1::RequestBuilder;
 use super::{Counts, Limits, RecordEncoder, field};
-use crate::model::{Description, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker};
+use crate::model::{Description, Exemplar, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker};
 use crate::proto;
 
 mod recurring;
@@ -41,7 +41,9 @@ fn series(number: usize) -> TestSeries {
 }
 
 fn samples(count: u32, timestamp: i64) -> Vec<SampleRef> {
-    (0..count).map(|slot| SampleRef { slot, generation: 0, value: f64::from(slot), timestamp }).collect()
+    (0..count)
+        .map(|slot| SampleRef { slot, generation: 0, value: f64::from(slot), timestamp, start: 0 })
+        .collect()
 }
 
 fn encode(encoder: &mut RecordEncoder, samples: &[SampleRef], all: &[TestSeries]) -> Vec<(Counts, Vec<u8>)> {
@@ -103,6 +105,114 @@ fn a_record_carries_labels_value_timestamp_type_help_and_unit() {
 }
 
 #[test]
+fn rw_2_12_a_start_timestamp_goes_with_its_sample_and_1_0_does_without() {
+    let all: Vec<_> = (0..3).map(series).collect();
+    let mut encoder = RecordEncoder::new(WIDE);
+    for scrape in 1..4 {
+        let mut samples = samples(3, scrape);
+        (samples[0].start, samples[1].start) = (1_700_000_000_000, if scrape == 3 { 0 } else { -1 });
+        let payload = encode(&mut encoder, &samples, &all).remove(0).1;
+        let request = decode_v2(&payload, MAX).unwrap();
+        let starts: Vec<_> =
+            request.timeseries.iter().map(|series| series.samples[0].start_timestamp).collect();
+        assert_eq!(starts, samples.iter().map(|sample| sample.start).collect::<Vec<_>>());
+        assert_eq!(read_v2(&payload), expected(&samples, &all));
+        let mut builder = RequestBuilder::new();
+        assert_eq!(builder.push(&payload, 0, &WIDE).unwrap(), 3);
+        assert_eq!(read_v1(builder.finish()), expected(&samples, &all));
+    }
+}
+
+/// Sample, labels, value bits, timestamp of each exemplar of a record.
+fn exemplars_of(payload: &[u8]) -> Vec<(usize, Labels, u64, i64)> {
+    let request = decode_v2(payload, MAX).unwrap();
+    let symbol = |reference: u32| request.symbols[reference as usize].as_str();
+    let mut all = Vec::new();
+    for (at, series) in request.timeseries.iter().enumerate() {
+        all.extend(series.exemplars.iter().map(|exemplar| {
+            let labels =
+                exemplar.labels_refs.chunks(2).map(|pair| (symbol(pair[0]), symbol(pair[1]))).collect();
+            (at, labels, exemplar.value.to_bits(), exemplar.timestamp)
+        }));
+    }
+    all
+}
+
+#[test]
+fn rw_2_15_exemplars_go_with_their_samples_once_and_leave_no_symbols_behind() {
+    let all: Vec<_> = (0..5).map(series).collect();
+    let limits = Limits { max_samples: 3, max_bytes: 1 << 20 };
+    let mut encoder = RecordEncoder::new(limits);
+    let exemplar = |sample: usize, trace: &str, timestamp| Exemplar {
+        sample,
+        labels: Labels::from_iter([("trace_id", trace)]),
+        value: -0.0,
+        timestamp,
+    };
+    let told = |at: usize, trace: &str, timestamp: i64| {
+        (at, Labels::from_iter([("trace_id", trace)]), (-0.0_f64).to_bits(), timestamp)
+    };
+    let mut tables = Vec::new();
+    for scrape in 1..6_i64 {
+        let trace = format!("trace {scrape}");
+        let mut exemplars =
+            vec![exemplar(1, &trace, scrape), exemplar(1, "second", 0), exemplar(4, &trace, -1)];
+        exemplars.push(Exemplar { labels: Labels::new(), ..exemplar(4, "", 7) });
+        if scrape % 2 == 0 {
+            exemplars.clear();
+        }
+        let samples = samples(5, scrape);
+        let mut payloads = Vec::new();
+        encoder
+            .encode_with(&samples, &exemplars, describe(&all), |_, payload| payloads.push(payload.to_vec()));
+        let read: Vec<_> = payloads.iter().flat_map(|payload| read_v2(payload)).collect();
+        assert_eq!(read, expected(&samples, &all));
+        if scrape % 2 == 0 {
+            assert!(payloads.iter().all(|payload| exemplars_of(payload).is_empty()));
+            tables.push(decode_v2(&payloads[0], MAX).unwrap().symbols);
+        } else {
+            let first = [told(1, &trace, scrape), told(1, "second", 0)];
+            assert_eq!(exemplars_of(&payloads[0]), first);
+            let second = [told(1, &trace, -1), (1, Labels::new(), (-0.0_f64).to_bits(), 7)];
+            assert_eq!(exemplars_of(&payloads[1]), second);
+        }
+        let mut builder = RequestBuilder::new();
+        builder.push(&payloads[0], 0, &WIDE).unwrap();
+        assert_eq!(read_v1(builder.finish()), expected(&samples[..3], &all));
+    }
+    assert!(!tables[1].iter().any(|symbol| symbol == "trace 3"), "{:?}", tables[1]);
+}
+
+#[test]
+fn a_record_that_is_full_in_the_middle_of_exemplars_goes_on_with_the_next() {
+    let all: Vec<_> = (0..20).map(series).collect();
+    for max_bytes in (100..700).step_by(7) {
+        let mut encoder = RecordEncoder::new(Limits { max_samples: 100, max_bytes });
+        for scrape in 1..4 {
+            let samples = samples(20, scrape);
+            let exemplar = |sample| Exemplar {
+                sample,
+                labels: Labels::from_iter([("trace_id", format!("{scrape} {sample}"))]),
+                value: 1.0,
+                timestamp: scrape,
+            };
+            let exemplars: Vec<_> = (0..20).filter(|sample| sample % 3 != 1).map(exemplar).collect();
+            let mut read = Vec::new();
+            let mut traces = Vec::new();
+            encoder.encode_with(&samples, &exemplars, describe(&all), |_, payload| {
+                traces.extend(
+                    exemplars_of(payload).into_iter().map(|(at, labels, ..)| (at + read.len(), labels)),
+                );
+                read.extend(read_v2(payload));
+            });
+            assert_eq!(read, expected(&samples, &all));
+            let expected: Vec<_> = exemplars.iter().map(|e| (e.sample, e.labels.clone())).collect();
+            assert_eq!(traces, expected, "{max_bytes} bytes");
+        }
+    }
+}
+
+#[test]
 fn a_scrape_is_cut_at_the_sample_limit_and_each_record_stands_alone() {
     let all: Vec<_> = (0..10).map(series).collect();
     let mut encoder = RecordEncoder::new(Limits { max_samples: 4, max_bytes: 1 << 20 });
@@ -140,7 +250,7 @@ fn counts_tell_samples_markers_and_the_span_of_timestamps() {
 fn a_reused_slot_with_a_new_generation_is_encoded_anew() {
     let mut encoder = RecordEncoder::new(WIDE);
     encode(&mut encoder, &samples(1, 1), &[series(0)]);
-    let renewed = [SampleRef { slot: 0, generation: 1, value: 1.0, timestamp: 2 }];
+    let renewed = [SampleRef { slot: 0, generation: 1, value: 1.0, timestamp: 2, start: 0 }];
     let records = encode(&mut encoder, &renewed, &[series(9)]);
     assert_eq!(read_v2(&records[0].1)[0].0.get("n"), Some("9"));
 }
@@ -277,7 +387,7 @@ proptest! {
         max_samples in 1..40_u32,
     ) {
         let samples: Vec<_> = all.iter().zip(&values).zip(0_u32..).map(|((_, (value, timestamp)), slot)| {
-            SampleRef { slot, generation: 0, value: *value, timestamp: *timestamp }
+            SampleRef { slot, generation: 0, value: *value, timestamp: *timestamp, start: 0 }
         }).collect();
         let limits = Limits { max_samples, max_bytes: 1 << 20 };
         let records = encode(&mut RecordEncoder::new(limits), &samples, &all);
@@ -355,7 +465,7 @@ proptest! {
                     generations[slot as usize] += 1;
                 }
                 if !samples.iter().any(|sample: &SampleRef| sample.slot == slot) {
-                    samples.push(SampleRef { slot, generation: generations[slot as usize], value, timestamp });
+                    samples.push(SampleRef { slot, generation: generations[slot as usize], value, timestamp, start: 0 });
                 }
             }
             samples.iter_mut().for_each(|sample| sample.generation = generations[sample.slot as usize]);

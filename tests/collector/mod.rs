@@ -92,6 +92,7 @@ impl Bench {
                 fallback_protocol: Some(Protocol::PrometheusText0),
                 escaping: Escaping::AllowUtf8,
                 created_timestamps: false,
+                exemplars: true,
                 normalize_le: true,
                 honor_labels: false,
                 honor_timestamps: true,

@@ -24,6 +24,7 @@ fn defaults() -> Rules {
         honor_timestamps: true,
         normalize_le: true,
         created_timestamps: false,
+        exemplars: true,
         sample_limit: Some(200_000),
         synthetic_series: false,
         relabelling: Relabelling::default(),

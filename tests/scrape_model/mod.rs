@@ -49,6 +49,7 @@ fn rules(setup: &Setup) -> Rules {
         honor_timestamps: setup.honor_timestamps,
         normalize_le: setup.normalize_le,
         created_timestamps: false,
+        exemplars: true,
         sample_limit: setup.sample_limit,
         synthetic_series: setup.synthetic,
         relabelling: Relabelling::default(),

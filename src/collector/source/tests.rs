@@ -58,6 +58,7 @@ impl Process {
             honor_timestamps: true,
             normalize_le: true,
             created_timestamps: false,
+            exemplars: true,
             sample_limit: None,
             synthetic_series: true,
             relabelling: Relabelling::default(),

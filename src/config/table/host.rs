@@ -130,6 +130,14 @@ pub(super) const HOST: &[Setting] = &[
     ),
     setting(
         Group::Scrape,
+        "SCRAPE_EXEMPLARS",
+        Kind::Boolean,
+        Default::Value("true"),
+        "true",
+        "Whether exemplars of OpenMetrics and protobuf are taken along with their samples; they count as none.",
+    ),
+    setting(
+        Group::Scrape,
         "SCRAPE_BODY_SIZE_LIMIT",
         size_or_off(1, TIB),
         Default::Value("16MiB"),

@@ -75,7 +75,8 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(scrape.phase.to_string(), r#"{instance="host-7",job="docker"}"#);
     assert_eq!(scrape.protocols, [Protocol::PrometheusProto, Protocol::PrometheusText0]);
     assert_eq!(scrape.fallback_protocol, Some(Protocol::PrometheusText0));
-    assert_eq!((scrape.escaping, scrape.created_timestamps), (Escaping::AllowUtf8, false));
+    assert_eq!(scrape.escaping, Escaping::AllowUtf8);
+    assert!(scrape.exemplars && !scrape.created_timestamps);
     let labels = scrape.labels.fill(&Identity::default()).unwrap();
     assert_eq!((labels.target.to_string(), labels.external.len()), (scrape.phase.to_string(), 0));
     assert!(scrape.relabelling.rules.is_empty() && scrape.rules_file.is_none());
@@ -122,6 +123,7 @@ fn every_setting_reaches_its_room() {
         ("SCRAPE_FALLBACK_PROTOCOL", "none"),
         ("METRIC_NAME_ESCAPING_SCHEME", "values"),
         ("SCRAPE_CREATED_TIMESTAMPS", "yes"),
+        ("SCRAPE_EXEMPLARS", "no"),
         ("SCRAPE_BODY_SIZE_LIMIT", "0"),
         ("SCRAPE_SAMPLE_LIMIT", "0"),
         ("SCRAPE_NORMALIZE_LE", "false"),
@@ -153,6 +155,7 @@ fn every_setting_reaches_its_room() {
         scrape.created_timestamps && !scrape.normalize_le && !scrape.honor_timestamps && scrape.honor_labels
     );
     assert_eq!(scrape.protocols, [Protocol::PrometheusProto, Protocol::OpenMetricsText1]);
+    assert!(!scrape.exemplars);
     assert_eq!((scrape.fallback_protocol, scrape.escaping), (None, Escaping::Values));
     let relabelling = &scrape.relabelling;
     let pattern = |text| Some(NamePattern::compile(text).unwrap());

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Ingest, Report, ScrapeError};
-use crate::exposition::{Entry, Format, OpenMetricsParser, ProtobufParser, is_created};
+use crate::exposition::{self, Entry, Format, OpenMetricsParser, ProtobufParser, is_created};
 
 impl Ingest {
     /// As [`Ingest::scrape_as`], in text format 0.0.4.
@@ -42,7 +42,10 @@ impl Ingest {
                     if self.rules.created_timestamps && is_created(&exposed, &family) {
                         continue;
                     }
+                    let before = self.samples.len();
                     self.append_series(&exposed, timestamp, report)?;
+                    let start = self.created.of(&exposed, &family).filter(|_| self.rules.created_timestamps);
+                    self.attach(before, start, parser.exemplar().as_ref(), timestamp);
                 }
                 other => {
                     if let (Entry::Type { family: name, .. }, true) = (&other, self.rules.created_timestamps)
@@ -75,9 +78,11 @@ impl Ingest {
                 }
                 match parser.entry() {
                     Some(Entry::Series(exposed)) => {
+                        let before = self.samples.len();
                         if let Err(error) = self.append_series(&exposed, timestamp, report) {
                             break Err(error.in_message(parser.place()));
                         }
+                        self.attach(before, parser.start_timestamp(), parser.exemplar().as_ref(), timestamp);
                     }
                     Some(other) => self.describe_family(&other),
                     None => {}
@@ -95,6 +100,22 @@ impl Ingest {
                 Err(ScrapeError::SampleLimit { samples: report.post_relabel, limit })
             }
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Gives a sample that was handed on what comes beside it; `before`: how many there were without it.
+    fn attach(
+        &mut self,
+        before: usize,
+        start: Option<i64>,
+        exemplar: Option<&exposition::Exemplar<'_>>,
+        timestamp: i64,
+    ) {
+        let Some(sample) = self.samples.get_mut(before) else { return };
+        // A start behind its sample says nothing (remote-write 2.13).
+        sample.start = start.filter(|start| *start <= sample.timestamp).unwrap_or_default();
+        if let Some(exemplar) = exemplar.filter(|_| self.rules.exemplars) {
+            self.exemplars.take(before, sample.slot, exemplar, timestamp);
         }
     }
 

@@ -12,6 +12,7 @@ pub use discard::Discarded;
 
 use super::cache::{Line, LineCache, Spelling};
 use super::error::ScrapeError;
+use super::exemplars::Exemplars;
 use super::families::Families;
 use super::open_series::OpenSeries;
 use super::relabelling::{Naming, Relabelling};
@@ -19,7 +20,7 @@ use super::series::SeriesTable;
 use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
 use crate::exposition::{CreatedTimes, Entry, Format, Parser, ProtobufScratch, Series as ExposedSeries};
-use crate::model::{Description, Labels, MetricType, STALE_MARKER_BITS, SampleRef};
+use crate::model::{Description, Exemplar, Labels, MetricType, STALE_MARKER_BITS, SampleRef};
 use discard::{Discard, MAX_AHEAD_MS, MAX_BEHIND_MS};
 use staleness::Vanished;
 
@@ -38,6 +39,8 @@ pub struct Rules {
     pub normalize_le: bool,
     /// `SCRAPE_CREATED_TIMESTAMPS`.
     pub created_timestamps: bool,
+    /// `SCRAPE_EXEMPLARS`.
+    pub exemplars: bool,
     /// `SCRAPE_SAMPLE_LIMIT`.
     pub sample_limit: Option<u64>,
     /// Whether `up` and its companions are added.
@@ -91,6 +94,7 @@ pub struct Ingest {
     format: Format,
     scratch: ProtobufScratch,
     created: CreatedTimes,
+    exemplars: Exemplars,
     /// What a protobuf body says of the engine.
     engine_lines: Vec<u8>,
 }
@@ -121,6 +125,7 @@ impl Ingest {
             format: Format::Text,
             scratch: ProtobufScratch::default(),
             created: CreatedTimes::default(),
+            exemplars: Exemplars::default(),
             engine_lines: Vec::new(),
         }
     }
@@ -200,6 +205,12 @@ impl Ingest {
         &self.samples
     }
 
+    /// The exemplars of these samples that were not handed on before, in their order.
+    #[must_use]
+    pub fn exemplars(&self) -> &[Exemplar] {
+        self.exemplars.taken()
+    }
+
     /// What the series of a sample is; valid until the next scrape.
     #[must_use]
     pub fn describe(&self, slot: u32) -> Description<'_> {
@@ -209,6 +220,7 @@ impl Ingest {
     fn begin(&mut self) {
         self.scrape += 1;
         self.samples.clear();
+        self.exemplars.begin();
         self.tracked_now.clear();
         self.series.begin(self.last_timestamp);
         self.open.begin();
@@ -245,6 +257,7 @@ impl Ingest {
         started: Instant,
         mut report: Report,
     ) -> Report {
+        self.exemplars.conclude(report.failure.is_none());
         report.markers = self.mark_vanished(timestamp, vanished);
         self.append_synthetic(timestamp, started, &mut report);
         report.markers += self.end_retired(timestamp);
@@ -268,6 +281,7 @@ impl Ingest {
         self.scrape += 1;
         self.open.begin();
         self.samples.clear();
+        self.exemplars.roll_back();
         self.tracked_now.clear();
         (report.discarded, report.filtered) = (Discarded::default(), 0);
         report.first_discarded = None;
@@ -348,7 +362,7 @@ impl Ingest {
             return Err(Discard::TooOld);
         }
         (series.touched, series.touched_timestamp) = (scrape, at);
-        self.samples.push(SampleRef { slot, generation: series.generation, value, timestamp: at });
+        self.samples.push(SampleRef { slot, generation: series.generation, value, timestamp: at, start: 0 });
         Ok(())
     }
 

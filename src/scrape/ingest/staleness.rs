@@ -84,7 +84,7 @@ impl Ingest {
         }
         (series.touched, series.touched_timestamp) = (scrape, timestamp);
         let generation = series.generation;
-        self.samples.push(SampleRef { slot, generation, value: stale_marker(), timestamp });
+        self.samples.push(SampleRef { slot, generation, value: stale_marker(), timestamp, start: 0 });
         true
     }
 }

@@ -27,6 +27,7 @@ fn rules() -> Rules {
         honor_timestamps: true,
         normalize_le: true,
         created_timestamps: false,
+        exemplars: true,
         sample_limit: None,
         synthetic_series: false,
         relabelling: Relabelling::default(),

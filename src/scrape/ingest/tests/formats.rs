@@ -150,3 +150,69 @@ fn the_role_of_a_node_is_seen_in_protobuf_too() {
     let worker = [family("swarm_node_manager", &[], 0.0), family("swarm_x", &[], 1.0)].concat();
     assert_eq!(target.take_as(Format::Protobuf, &worker, 2).1.filtered, 2);
 }
+
+/// Start timestamps of the samples, and the exemplars.
+fn beside(target: &Target) -> (Vec<i64>, Vec<String>) {
+    let starts = target.ingest.samples().iter().map(|sample| sample.start).collect();
+    let exemplar =
+        |e: &crate::model::Exemplar| format!("{}: {} {}@{}", e.sample, e.labels, e.value, e.timestamp);
+    (starts, target.ingest.exemplars().iter().map(exemplar).collect())
+}
+
+#[test]
+fn rw_2_13_start_timestamps_and_exemplars_of_openmetrics_come_with_their_samples() {
+    let mut target = Target::new(Rules { created_timestamps: true, ..rules() });
+    target.take_as(Format::OpenMetrics, OPENMETRICS.as_bytes(), 100_000);
+    let exemplar = "0: {trace_id=\"x\"} 1@100000".to_owned();
+    assert_eq!(beside(&target), (vec![1_500, 0], vec![exemplar.clone()]));
+    target.take_as(Format::OpenMetrics, OPENMETRICS.as_bytes(), 200_000);
+    assert_eq!(beside(&target).1, Vec::<String>::new(), "it went before");
+    target.take_as(Format::OpenMetrics, b"bad", 300_000);
+    assert_eq!(beside(&target), (vec![0], vec![]), "a marker began at no time");
+
+    let mut target = Target::new(rules());
+    target.take_as(Format::OpenMetrics, OPENMETRICS.as_bytes(), 100_000);
+    assert_eq!(beside(&target), (vec![0, 0, 0], vec![exemplar]));
+    let mut target = Target::new(Rules { exemplars: false, ..rules() });
+    target.take_as(Format::OpenMetrics, OPENMETRICS.as_bytes(), 100_000);
+    assert!(beside(&target).1.is_empty());
+    let twice = b"# TYPE c counter\nc_total 1 # {t=\"1\"} 1\nc_total 2 # {t=\"2\"} 1\n# EOF\n";
+    let mut target = Target::new(rules());
+    assert_eq!(target.take_as(Format::OpenMetrics, twice, 1).1.discarded.duplicate, 1);
+    assert_eq!(
+        beside(&target).1,
+        ["0: {t=\"1\"} 1@1"],
+        "that of a sample that is dropped is dropped with it"
+    );
+}
+
+#[test]
+fn rw_2_13_start_timestamps_and_exemplars_of_protobuf_come_with_their_samples() {
+    let at = |seconds| Some(client::Timestamp { seconds: Some(seconds), nanos: None });
+    let counter = |name: &str, seconds| {
+        let exemplar = client::Exemplar {
+            label: vec![client::LabelPair { name: Some("t".into()), value: Some(name.into()) }],
+            value: Some(2.0),
+            timestamp: at(3),
+        };
+        let counter =
+            client::Counter { value: Some(1.0), exemplar: Some(exemplar), created_timestamp: at(seconds) };
+        client::MetricFamily {
+            name: Some(name.to_owned()),
+            help: None,
+            r#type: Some(client::MetricType::Counter.into()),
+            metric: vec![client::Metric { counter: Some(counter), ..Default::default() }],
+            unit: None,
+        }
+        .encode_length_delimited_to_vec()
+    };
+    let mut target = Target::new(rules());
+    let body = [counter("a", 5), counter("b", 100), counter("c", 101), family("g", &[], 1.0)].concat();
+    target.take_as(Format::Protobuf, &body, 100_000);
+    let exemplars = ["0: {t=\"a\"} 2@3000", "1: {t=\"b\"} 2@3000", "2: {t=\"c\"} 2@3000"].map(str::to_owned);
+    assert_eq!(
+        beside(&target),
+        (vec![5_000, 100_000, 0, 0], exemplars.into()),
+        "none begins behind its sample"
+    );
+}

@@ -1,0 +1,149 @@
+//! Exemplars of one scrape, and which of them were handed on before: a target shows the same one until there is a newer.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use crate::exposition;
+use crate::model::{Exemplar, Labels};
+
+/// The most characters of an exemplar's labels, names and values together: OpenMetrics's limit, and that of receivers.
+const MAX_CHARACTERS: usize = 128;
+
+/// The exemplar of a series that was handed on last.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    /// Labels, value, and its own timestamp.
+    hash: u64,
+    timestamp: i64,
+    /// The last scrape that had it.
+    seen: u64,
+}
+
+/// Those of one target.
+#[derive(Debug, Default)]
+pub(super) struct Exemplars {
+    taken: Vec<Exemplar>,
+    /// By the slot of the series: what `taken` changes once the scrape is good.
+    pending: Vec<(u32, Last)>,
+    last: HashMap<u32, Last>,
+    hasher: RandomState,
+    scrape: u64,
+}
+
+impl Exemplars {
+    pub(super) fn begin(&mut self) {
+        self.scrape += 1;
+        self.taken.clear();
+        self.pending.clear();
+    }
+
+    /// The exemplar of the sample with this number, of the series in this slot; `timestamp` stands where it has none (remote-write 4.29).
+    /// One that is no newer than the last one of its series, or larger than receivers take, is left out.
+    pub(super) fn take(
+        &mut self,
+        sample: usize,
+        slot: u32,
+        exemplar: &exposition::Exemplar<'_>,
+        timestamp: i64,
+    ) {
+        let hash = self.hasher.hash_one((exemplar.spelled(), exemplar.value.to_bits(), exemplar.timestamp));
+        let last = self.last.get(&slot).copied();
+        if let Some(last) = last.filter(|last| last.hash == hash) {
+            self.pending.push((slot, Last { seen: self.scrape, ..last }));
+            return;
+        }
+        let timestamp = exemplar.timestamp.unwrap_or(timestamp);
+        if last.is_some_and(|last| timestamp < last.timestamp) {
+            return;
+        }
+        let labels = exemplar.labels();
+        let characters: usize =
+            labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
+        let labels: Labels = labels.into_iter().filter(|(name, _)| !name.is_empty()).collect();
+        if characters <= MAX_CHARACTERS {
+            self.taken.push(Exemplar { sample, labels, value: exemplar.value, timestamp });
+        }
+        self.pending.push((slot, Last { hash, timestamp, seen: self.scrape }));
+    }
+
+    /// Nothing of this scrape was taken.
+    pub(super) fn roll_back(&mut self) {
+        self.taken.clear();
+        self.pending.clear();
+    }
+
+    /// What was taken is handed on. After a good scrape those are forgotten that it did not have.
+    pub(super) fn conclude(&mut self, good: bool) {
+        for (slot, last) in self.pending.drain(..) {
+            self.last.insert(slot, last);
+        }
+        if good && !self.last.is_empty() {
+            self.last.retain(|_, last| last.seen == self.scrape);
+        }
+    }
+
+    /// In the order of their samples.
+    pub(super) fn taken(&self) -> &[Exemplar] {
+        &self.taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::{Entry, OpenMetricsParser};
+
+    /// One scrape of lines with exemplars; each sample's slot is its value.
+    fn scrape(exemplars: &mut Exemplars, timestamp: i64, lines: &str, good: bool) -> Vec<String> {
+        exemplars.begin();
+        let body = format!("{lines}# EOF\n");
+        let mut parser = OpenMetricsParser::new(body.as_bytes());
+        let mut sample = 0;
+        while let Some(entry) = parser.next() {
+            let Entry::Series(series) = entry.unwrap() else { panic!("samples only") };
+            if let Some(exemplar) = parser.exemplar() {
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small integers")]
+                exemplars.take(sample, series.value as u32, &exemplar, timestamp);
+            }
+            sample += 1;
+        }
+        if !good {
+            exemplars.roll_back();
+        }
+        exemplars.conclude(good);
+        let text = |e: &Exemplar| format!("{}: {} {}@{}", e.sample, e.labels, e.value, e.timestamp);
+        exemplars.taken().iter().map(text).collect()
+    }
+
+    #[test]
+    fn rw_4_29_an_exemplar_without_a_timestamp_has_that_of_the_scrape() {
+        let mut exemplars = Exemplars::default();
+        let lines = "a 1\na 2 # {t=\"x\",a=\"\"} 7\na 3 # {} 8 9\n";
+        assert_eq!(scrape(&mut exemplars, 5, lines, true), ["1: {t=\"x\"} 7@5", "2:  8@9000"]);
+    }
+
+    #[test]
+    fn an_exemplar_goes_once_while_it_stays_the_same_and_again_after_a_failed_scrape() {
+        let mut exemplars = Exemplars::default();
+        let first = "a 1 # {t=\"x\"} 7\n";
+        assert!(scrape(&mut exemplars, 1, first, false).is_empty());
+        assert_eq!(scrape(&mut exemplars, 2, first, true), ["0: {t=\"x\"} 7@2"]);
+        assert!(scrape(&mut exemplars, 3, first, true).is_empty());
+        assert!(scrape(&mut exemplars, 4, "", false).is_empty());
+        assert!(scrape(&mut exemplars, 5, first, true).is_empty(), "a failed scrape forgets nothing");
+        assert_eq!(scrape(&mut exemplars, 6, "a 1 # {t=\"x\"} 8\n", true), ["0: {t=\"x\"} 8@6"]);
+        assert_eq!(scrape(&mut exemplars, 7, "a 1 # {t=\"y\"} 8\n", true), ["0: {t=\"y\"} 8@7"]);
+        assert!(scrape(&mut exemplars, 8, "a 1\n", true).is_empty() && exemplars.last.is_empty());
+        assert_eq!(scrape(&mut exemplars, 9, "a 1 # {t=\"y\"} 8\n", true), ["0: {t=\"y\"} 8@9"]);
+    }
+
+    #[test]
+    fn an_older_exemplar_than_the_last_one_and_one_with_too_many_characters_are_left_out() {
+        let mut exemplars = Exemplars::default();
+        scrape(&mut exemplars, 0, "a 1 # {} 1 10\n", true);
+        assert!(scrape(&mut exemplars, 0, "a 1 # {} 2 9.9\n", true).is_empty());
+        let long = |characters| format!("a 1 # {{t=\"{}\"}} 1 20\n", "ü".repeat(characters));
+        assert!(scrape(&mut exemplars, 0, &long(128), true).is_empty());
+        assert_eq!(scrape(&mut exemplars, 0, &long(127), true).len(), 1);
+    }
+}
