@@ -1,5 +1,6 @@
 //! The steps and their floors. Each module has `ours` and `floor`: what is prepared once, and what one run does.
 
+pub(crate) mod protobuf;
 mod queue;
 
 use std::collections::HashMap;

@@ -58,6 +58,7 @@ cases! {
     parse_as_guessed "memchr of line breaks",
     ingest_hit "split lines, std's float parser",
     ingest_miss "each line into a hash map",
+    protobuf "prost's derived types",
     encode_2_0 "raw snappy of the same messages",
     transcode_1_0 "raw snappy, both ways",
     snappy "raw snappy",
