@@ -1,12 +1,14 @@
 //! The words that all rooms share: labels, metric types, the staleness marker, secrets. Knows nothing above itself.
 
 mod clock;
+mod escaping;
 mod labels;
 mod metric_type;
 mod sample;
 mod secret;
 
 pub use clock::Clock;
+pub use escaping::{Escaping, NameOf};
 pub use labels::{Label, Labels, METRIC_NAME};
 pub use metric_type::MetricType;
 pub use sample::{

@@ -22,13 +22,14 @@ mod synthetic;
 mod target_labels;
 mod template;
 
+pub use crate::model::Escaping;
 pub use client::TargetClient;
 pub use clock::Schedule;
 pub use error::ScrapeError;
 pub use identity::{Identity, Recognition, engine_lines};
 pub use ingest::{Discarded, Ingest, Report, Rules};
 pub use open_series::{ChangeKind, SeriesChange};
-pub use protocol::{Escaping, Protocol};
+pub use protocol::Protocol;
 pub use relabelling::Relabelling;
 pub use template::{LabelTemplates, Placeholder, TargetNames, Template, Templates};
 

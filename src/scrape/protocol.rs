@@ -1,6 +1,7 @@
 //! What is asked for: formats in their order, and how names that need quotes are to come (remote-write 4.08, 4.24).
 
 use crate::exposition::Format;
+use crate::model::Escaping;
 
 /// A format that a target can be asked for, under Prometheus's name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,35 +67,6 @@ impl Protocol {
         match self {
             Self::OpenMetricsText1 | Self::PrometheusText1 => true,
             Self::PrometheusProto | Self::OpenMetricsText0 | Self::PrometheusText0 => false,
-        }
-    }
-}
-
-/// What the target is to do with names beyond `[a-zA-Z0-9_:]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Escaping {
-    /// They come as they are.
-    AllowUtf8,
-    /// Every other character becomes `_`.
-    Underscores,
-    /// `.` becomes `_dot_`, `_` becomes `__`.
-    Dots,
-    /// `U__` and code points, reversible.
-    Values,
-}
-
-impl Escaping {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::AllowUtf8, Self::Underscores, Self::Dots, Self::Values];
-
-    /// The name in the settings and on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::AllowUtf8 => "allow-utf-8",
-            Self::Underscores => "underscores",
-            Self::Dots => "dots",
-            Self::Values => "values",
         }
     }
 }
