@@ -107,6 +107,26 @@ pub(super) fn is_sample_field(field: &[u8]) -> bool {
     }
 }
 
+/// The field without its start timestamp, if these are the bytes that [`started_sample_field`] writes with one.
+pub(super) fn without_start(field: &[u8]) -> Option<Short> {
+    const START: u8 = 3 << 3;
+    let [key @ 18, len, sample @ ..] = field else { return None };
+    if usize::from(*len) != sample.len() {
+        return None;
+    }
+    // The start is the last field, and only the last byte of its varint is below 0x80: so is the key before it.
+    let (_, front) = sample.split_last()?;
+    let key_at = front.iter().rposition(|byte| *byte < 0x80)?;
+    let (rest, start) = sample.split_at(key_at);
+    let [START, start @ ..] = start else { return None };
+    let mut short = Short::new();
+    short.byte(*key);
+    short.byte(rest.len() as u8);
+    short.bytes.get_mut(2..2 + rest.len())?.copy_from_slice(rest);
+    short.len += rest.len();
+    (is_canonical(start) && is_sample_field(short.as_slice())).then_some(short)
+}
+
 /// A varint that ends with the slice, is not 0, and has no byte too many.
 #[inline]
 fn is_canonical(varint: &[u8]) -> bool {

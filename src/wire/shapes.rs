@@ -4,7 +4,7 @@
 //! A record is recognised by the bytes of its symbol table, a series by its own bytes before and behind the sample. Equal bytes under an
 //! equal table are equal labels, so nothing is decoded or checked again, and a hit gives what decoding would give.
 
-use super::field::{self, Value};
+use super::field::{self, Short, Value};
 use super::view::Symbols;
 
 /// All that is remembered takes at most this much, which is some 20,000 series; what is beyond is decoded each time.
@@ -66,8 +66,35 @@ pub(super) struct Known {
 pub(super) struct Hit<'s, 'm> {
     /// Fields of a 1.0 `TimeSeries`.
     pub(super) labels: &'s [u8],
-    /// The sample's field, which is the same in both messages.
-    pub(super) sample: &'m [u8],
+    /// The sample's field, as 1.0 has it.
+    pub(super) sample: SampleBytes<'m>,
+}
+
+/// A sample's field of 1.0.
+pub(super) enum SampleBytes<'m> {
+    /// It is the same in both messages.
+    Same(&'m [u8]),
+    /// Without the start timestamp, which 1.0 does not have.
+    Shortened(Short),
+}
+
+impl SampleBytes<'_> {
+    #[inline]
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Same(field) => field,
+            Self::Shortened(field) => field.as_slice(),
+        }
+    }
+}
+
+/// `None` where it is not built as ours are.
+#[inline]
+fn sample_of_1_0(field: &[u8]) -> Option<SampleBytes<'_>> {
+    if field::is_sample_field(field) {
+        return Some(SampleBytes::Same(field));
+    }
+    field::without_start(field).map(SampleBytes::Shortened)
 }
 
 impl Shapes {
@@ -191,7 +218,7 @@ impl Shape {
         let behind_head = series.strip_prefix(part(expected.start, expected.head))?;
         let sample = behind_head.strip_suffix(part(expected.head, expected.tail))?;
         let labels = part(expected.tail, expected.labels);
-        field::is_sample_field(sample).then_some(Hit { labels, sample })
+        sample_of_1_0(sample).map(|sample| Hit { labels, sample })
     }
 
     /// Looks behind the expected series, which may have gone.
@@ -228,5 +255,5 @@ fn around_sample(series: &[u8]) -> Option<(&[u8], &[u8])> {
             return None;
         }
     }
-    field::is_sample_field(sample).then_some((head, tail))
+    sample_of_1_0(sample).map(|_| (head, tail))
 }

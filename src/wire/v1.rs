@@ -106,7 +106,7 @@ impl RequestBuilder {
             }
             let room = if self.samples == 0 { usize::MAX } else { limits.max_bytes };
             let fits = match self.shapes.recall(&mut known, series) {
-                Some(hit) => put_series(hit.labels, hit.sample, room, &mut self.message),
+                Some(hit) => put_series(hit.labels, hit.sample.as_slice(), room, &mut self.message),
                 None => {
                     if !read {
                         self.symbols.read(&self.record)?;

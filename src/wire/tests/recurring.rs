@@ -67,6 +67,24 @@ fn a_record_that_recurs_is_remembered_whole_whatever_its_values() {
 }
 
 #[test]
+fn samples_with_start_timestamps_are_remembered_like_others_rw_2_12() {
+    let all: Vec<_> = (0..50).map(series).collect();
+    let (mut encoder, mut builder) = (RecordEncoder::new(WIDE), RequestBuilder::new());
+    let starts = [1_700_000_000_000, 0, 1, 127, 128, -1, i64::MAX, i64::MIN, 24, 3 << 7 | 24];
+    for (round, timestamp) in (0..).zip([1_i64, 0, -1, 1_700_000_015_000, 24, i64::MIN, 1 << 62]) {
+        let mut samples = samples(50, timestamp);
+        for (at, sample) in samples.iter_mut().enumerate() {
+            sample.start = starts[(at + round) % starts.len()];
+            sample.value = if at % 3 == 0 { 0.0 } else { f64::from_bits(0x1818_1818_1818_1818) };
+        }
+        let payload = encode(&mut encoder, &samples, &all).remove(0).1;
+        assert_eq!(recalled(&mut builder, &payload), if round == 0 { 0 } else { 50 }, "{timestamp}");
+        assert_as_if_new(&mut builder, &payload, 0, &WIDE);
+        assert_eq!(read_v1(builder.finish()), expected(&samples, &all));
+    }
+}
+
+#[test]
 fn a_record_that_is_first_met_in_its_middle_is_learned_whole_in_the_end() {
     let all: Vec<_> = (0..100).map(series).collect();
     let (mut encoder, mut builder) = (RecordEncoder::new(WIDE), RequestBuilder::new());
@@ -242,6 +260,7 @@ proptest! {
                 .map(|sample| SampleRef {
                     value: if sample.slot % 3 == 0 { step.value } else { sample.value },
                     generation: generations[sample.slot as usize],
+                    start: if sample.slot % 4 == 0 { step.timestamp } else { 0 },
                     ..sample
                 })
                 .collect();
