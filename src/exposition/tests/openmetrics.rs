@@ -1,3 +1,8 @@
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
 use super::*;
 use crate::exposition::{CreatedTimes, OpenMetricsParser, Reason};
 use crate::model::METRIC_NAME;
@@ -285,4 +290,110 @@ fn rw_4_26_created_lines_tell_when_the_series_beside_them_began() {
             kept(None),
         ]
     );
+}
+
+// === generated ===
+
+/// Labels, value bits, timestamp, exemplar.
+type Told = (Vec<(String, String)>, u64, Option<i64>, Option<String>);
+
+/// A line's series, value, seconds and exemplar.
+#[derive(Clone, Debug)]
+struct Line {
+    name: String,
+    labels: Vec<(String, String)>,
+    value: f64,
+    seconds: Option<u32>,
+    exemplar: Option<(String, f64, Option<u32>)>,
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+impl Line {
+    fn spelled(&self) -> String {
+        let label = |(at, (name, value)): (usize, &(String, String))| {
+            let name = format!("{name}{at}");
+            let classic = !name.contains(['.', 'é', '"', '\\']);
+            format!("{}={}", if classic { name } else { quoted(&name) }, quoted(value))
+        };
+        let labels: Vec<_> = self.labels.iter().enumerate().map(label).collect();
+        let mut line = match (self.name.contains('.'), labels.is_empty()) {
+            (true, true) => format!("{{{}}}", quoted(&self.name)),
+            (true, false) => format!("{{{},{}}}", labels.join(","), quoted(&self.name)),
+            (false, true) => self.name.clone(),
+            (false, false) => format!("{}{{{}}}", self.name, labels.join(",")),
+        };
+        let seconds = |seconds: Option<u32>| seconds.map(|s| format!(" {s}.5")).unwrap_or_default();
+        line += &format!(" {:?}{}", self.value, seconds(self.seconds));
+        if let Some((trace, value, at)) = &self.exemplar {
+            line += &format!(" # {{trace_id={}}} {value:?}{}", quoted(trace), seconds(*at));
+        }
+        line + "\n"
+    }
+
+    fn expected(&self) -> Told {
+        let milliseconds = |seconds: u32| i64::from(seconds) * 1000 + 500;
+        let mut labels = vec![(METRIC_NAME.to_owned(), self.name.clone())];
+        let numbered = self.labels.iter().enumerate();
+        labels.extend(numbered.map(|(at, (name, value))| (format!("{name}{at}"), value.clone())));
+        let exemplar = self
+            .exemplar
+            .as_ref()
+            .map(|(trace, value, at)| format!("trace_id={trace} {value} {:?}", at.map(milliseconds)));
+        (labels, self.value.to_bits(), self.seconds.map(milliseconds), exemplar)
+    }
+}
+
+fn line() -> impl Strategy<Value = Line> {
+    let name = prop_oneof!["[a-z_:][a-z0-9_:]{0,6}", "[a-z]\\.[a-z]"];
+    let labels = vec(("[a-z_]{1,3}|[a-z]\\.|é\"|\\\\", "[^\\x00]{0,6}"), 0..3);
+    let value = any::<f64>().prop_filter("one NaN", |value| !value.is_nan());
+    let exemplar = option::of(("[a-z\"\\\\ü]{0,4}", -9.0..9.0_f64, option::of(any::<u32>())));
+    (name, labels, value, option::of(any::<u32>()), exemplar).prop_map(
+        |(name, labels, value, seconds, exemplar)| {
+            let value = if value.is_infinite() { 1e300 } else { value };
+            Line { name, labels, value, seconds, exemplar }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn what_is_written_is_read_with_guesses_and_without(lines in vec(line(), 0..6)) {
+        let body = lines.iter().map(Line::spelled).collect::<String>() + "# EOF\n";
+        let mut guesses: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..2 {
+            let mut parser = OpenMetricsParser::new(body.as_bytes());
+            let mut read = Vec::new();
+            while let Some(entry) = parser.next_like(guesses.get(read.len()).map_or(&[], Vec::as_slice)) {
+                let Entry::Series(series) = entry.unwrap() else { panic!("samples only") };
+                let labels = series.exposed().unwrap();
+                let labels = labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                let exemplar = parser.exemplar().map(|exemplar| {
+                    let (name, value) = &exemplar.labels()[0];
+                    format!("{name}={value} {} {:?}", exemplar.value, exemplar.timestamp)
+                });
+                read.push((labels, series.value.to_bits(), series.timestamp, exemplar));
+                guesses.push(series.raw.to_vec());
+            }
+            prop_assert_eq!(read, lines.iter().map(Line::expected).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn arbitrary_and_cut_bodies_do_no_harm(
+        lines in vec(line(), 0..4), at in any::<Index>(), noise in vec(any::<u8>(), 0..4), text in "[#{}\"\\\\=, \nea1.]{0,40}"
+    ) {
+        let mut body = lines.iter().map(Line::spelled).collect::<String>().into_bytes();
+        body.extend_from_slice(text.as_bytes());
+        body.splice(at.index(body.len() + 1).., noise);
+        let mut created = CreatedTimes::default();
+        created.collect(&body);
+        // Whatever was cut off, the end is gone.
+        prop_assert!(read(&body).2.is_some() || body.ends_with(b"# EOF") || body.ends_with(b"# EOF\n"));
+    }
 }
