@@ -2,6 +2,7 @@
 
 mod bad_targets;
 mod fetching;
+mod formats;
 mod hours;
 mod naming;
 mod start_stop;
