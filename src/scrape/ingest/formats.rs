@@ -43,7 +43,7 @@ impl Ingest {
                         continue;
                     }
                     let before = self.samples.len();
-                    self.append_series(&exposed, timestamp, report)?;
+                    self.append_beside(&exposed, timestamp, report)?;
                     let start = self.created.of(&exposed, &family).filter(|_| self.rules.created_timestamps);
                     self.attach(before, start, parser.exemplar().as_ref(), timestamp);
                 }
@@ -79,7 +79,7 @@ impl Ingest {
                 match parser.entry() {
                     Some(Entry::Series(exposed)) => {
                         let before = self.samples.len();
-                        if let Err(error) = self.append_series(&exposed, timestamp, report) {
+                        if let Err(error) = self.append_beside(&exposed, timestamp, report) {
                             break Err(error.in_message(parser.place()));
                         }
                         self.attach(before, parser.start_timestamp(), parser.exemplar().as_ref(), timestamp);
@@ -101,6 +101,17 @@ impl Ingest {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// One copy of it for both formats.
+    #[inline(never)]
+    fn append_beside(
+        &mut self,
+        exposed: &exposition::Series<'_>,
+        timestamp: i64,
+        report: &mut Report,
+    ) -> Result<(), ScrapeError> {
+        self.append_series(exposed, timestamp, report)
     }
 
     /// Gives a sample that was handed on what comes beside it; `before`: how many there were without it.

@@ -300,6 +300,8 @@ impl Ingest {
         Ok(())
     }
 
+    /// Three callers would keep the compiler from inlining it where text is read; the other formats share a copy.
+    #[inline(always)]
     fn append_series(
         &mut self,
         exposed: &ExposedSeries<'_>,
