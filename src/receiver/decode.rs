@@ -89,7 +89,7 @@ fn v2(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
     };
     for (number, series) in request.timeseries.iter().enumerate() {
         let labels = |refs: &[u32]| {
-            if refs.len() % 2 != 0 {
+            if !refs.len().is_multiple_of(2) {
                 return Err(Violation::OddReferences(number));
             }
             refs.chunks(2).map(|pair| Ok((symbol(pair[0])?.clone(), symbol(pair[1])?.clone()))).collect()

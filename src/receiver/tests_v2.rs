@@ -85,7 +85,7 @@ async fn rw_2_06_to_2_16_every_broken_rule_of_the_body_is_named_and_nothing_is_s
         ("2.06", one(&UP, &beside(nested(6, b"")))),
         ("2.06", body_v2(&[""], &[nested(1, b"\xff")])),
         ("2.07", one(&[1, 2, 3], &sample)),
-        ("2.07", body_v2(&SYMBOLS, &[sample.clone()])),
+        ("2.07", body_v2(&SYMBOLS, std::slice::from_ref(&sample))),
         ("2.08", body_v2(&[], &[])),
         ("2.08", with(&["x", METRIC_NAME, "up", "job", "docker"])),
         ("2.08", with(&["", METRIC_NAME, "up", "job", "docker", "up"])),

@@ -13,13 +13,15 @@ use crate::proto::v2::{
 const MAX: usize = 64 << 20;
 const WIDE: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
 
+type Pairs = Vec<(String, String)>;
+
 /// A series with its references resolved.
 #[derive(Clone, Debug, PartialEq)]
 struct Resolved {
-    labels: Vec<(String, String)>,
+    labels: Pairs,
     samples: Vec<(u64, i64, i64)>,
     histograms: Vec<Histogram>,
-    exemplars: Vec<(Vec<(String, String)>, u64, i64)>,
+    exemplars: Vec<(Pairs, u64, i64)>,
     /// Type, help, unit.
     metadata: Option<(i32, String, String)>,
 }
