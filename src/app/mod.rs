@@ -237,7 +237,6 @@ impl App {
             Links { saved: identity, learned: Some(learn), rules: rules_file.as_ref().map(RulesFile::rules) };
         let collector = Collector::new(&config.collector(), own, links, &queue, metrics.clone())?;
         say_where_the_queue_is(storage);
-        let messages = senders.iter().map(|(_, sender)| sender.learned.clone()).collect();
 
         // Polled here, not spawned: all of them end with `shutdown`, and nothing outlives this function.
         let parts = Parts::new(shutdown.clone());
@@ -255,7 +254,7 @@ impl App {
             Some(()) = parts.run("the watch over the metrics socket", until_hopeless(watch)) => End::StaleSocket,
             part = crash::until_crash(parts.first_dead(&senders, &queue), guard) => End::Crash(part),
             Some(never) = parts.run("the note of the engine", identity_note::keep(storage, learned)) => match never {},
-            Some(never) = parts.run("the note of the endpoints", protocol_note::keep(storage, &config.endpoints, messages)) => match never {},
+            Some(never) = parts.run("the note of the endpoints", protocol_note::keep(storage, &config.endpoints, senders.iter().map(|(_, sender)| sender.learned.clone()).collect())) => match never {},
             Some(never) = parts.run("the watch over the file of the rules", watch_rules(rules_file)) => match never {},
             Some(never) = parts.run("the watch over the resolver's files", confine::watch_resolver(confined)) => match never {},
         };
