@@ -4,7 +4,8 @@
 //! The bare loop, blocking and single-threaded: GET over the unix socket, split lines, compare each with what it was, std's float parser,
 //! a 1.0 message from labels encoded once, raw snappy, one POST, read the answer. No time-outs, no queue, no staleness, no checks.
 //! The program is the release binary with its defaults (queue on disk, own series, request after request of 2,000 samples), scraping
-//! every second. Both meet the same target and the same sink, which are threads of this process and are not counted.
+//! every second, once to a sink that takes 1.0 and once to one that takes 2.0. All meet the same target, and sinks that are threads of this
+//! process and are not counted.
 #![allow(clippy::print_stdout, reason = "the output is the point")]
 
 #[path = "support/body.rs"]
@@ -42,15 +43,17 @@ fn compare(series: usize) -> io::Result<()> {
     let mut bare = Bare::new(&world)?;
     let hot = bare.cost(200, Duration::ZERO)?;
     let paced = bare.cost(SCRAPES, Duration::from_secs(1))?;
-    let (program, peak) = program(&world)?;
+    let (v1, peak) = program(&world, world.sink)?;
+    let (v2, _) = program(&world, world.sink_v2)?;
     println!("{series} series, {} bytes; CPU time of one scrape", world.bytes);
     println!("  bare loop, without a pause   {:>8.2} ms", hot.as_secs_f64() * 1e3);
     println!("  bare loop, every second      {:>8.2} ms", paced.as_secs_f64() * 1e3);
-    println!("  the program, every second    {:>8.2} ms", program.as_secs_f64() * 1e3);
+    println!("  the program, every second    {:>8.2} ms", v1.as_secs_f64() * 1e3);
+    println!("  the program, as 2.0          {:>8.2} ms", v2.as_secs_f64() * 1e3);
     println!(
         "  ratio                        {:>8.2}    (to the loop without a pause {:.2})",
-        program.as_secs_f64() / paced.as_secs_f64(),
-        program.as_secs_f64() / hot.as_secs_f64()
+        v1.as_secs_f64() / paced.as_secs_f64(),
+        v1.as_secs_f64() / hot.as_secs_f64()
     );
     println!("  the program's largest memory {:>8}", peak);
     Ok(())
@@ -60,6 +63,7 @@ fn compare(series: usize) -> io::Result<()> {
 struct World {
     dir: tempfile::TempDir,
     sink: SocketAddr,
+    sink_v2: SocketAddr,
     scrapes: Arc<AtomicU64>,
     bytes: usize,
 }
@@ -91,10 +95,17 @@ impl World {
         let sink = listener.local_addr()?;
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || swallow(&stream));
+                std::thread::spawn(move || swallow(&stream, TAKES_1_0));
             }
         });
-        Ok(Self { dir, sink, scrapes, bytes })
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let sink_v2 = listener.local_addr()?;
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || swallow(&stream, TAKES_2_0));
+            }
+        });
+        Ok(Self { dir, sink, sink_v2, scrapes, bytes })
     }
 
     fn socket(&self) -> PathBuf {
@@ -108,14 +119,19 @@ fn serve(stream: UnixStream, answer: &[u8]) -> io::Result<()> {
     (&stream).write_all(answer)
 }
 
-/// Takes requests and answers 204, until the connection ends.
-fn swallow(stream: &TcpStream) -> io::Result<()> {
+const TAKES_1_0: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+/// The program asks for no more than that there is such a header.
+const TAKES_2_0: &[u8] =
+    b"HTTP/1.1 204 No Content\r\nX-Prometheus-Remote-Write-Samples-Written: 2000\r\n\r\n";
+
+/// Takes requests and answers them all alike, until the connection ends.
+fn swallow(stream: &TcpStream, answer: &[u8]) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::with_capacity(1 << 16, stream);
     loop {
         let length = http::head(&mut reader)?;
         io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
-        (&*stream).write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
+        (&*stream).write_all(answer)?;
     }
 }
 
@@ -247,14 +263,14 @@ impl Drop for Running {
 }
 
 /// CPU time of one scrape of the program, and the most memory that it had.
-fn program(world: &World) -> io::Result<(Duration, String)> {
+fn program(world: &World, sink: SocketAddr) -> io::Result<(Duration, String)> {
     let child = Command::new(env!("CARGO_BIN_EXE_docker-remote-write"))
         .arg("run")
         .env_clear()
-        .env("REMOTE_WRITE_URL", format!("http://{}/api/v1/write", world.sink))
+        .env("REMOTE_WRITE_URL", format!("http://{sink}/api/v1/write"))
         .env("SCRAPE_URL", format!("unix://{}", world.socket().display()))
         .env("SCRAPE_INTERVAL", "1s")
-        .env("QUEUE_DIR", world.dir.path().join("queue"))
+        .env("QUEUE_DIR", world.dir.path().join(format!("queue-{}", sink.port())))
         .env("INSTANCE", "host")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -130,7 +130,7 @@ fn receive_prints_each_request_of_another_program_and_ends_with_sigterm() {
     assert!(url.ends_with("/api/v1/write"), "{listening}");
     let status = curl_like_post(url);
     assert!(status.starts_with("HTTP/1.1 400 "), "{status}");
-    assert!(next().contains("Z 400 0 samples of 0 series in 5 bytes (0 unpacked), "));
+    assert!(next().contains("Z 400 0 samples of 0 series in 5 bytes of 1.0 (0 unpacked), "));
     assert!(next().starts_with("  violation 1.02: "));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

@@ -26,3 +26,5 @@ mod remote;
 mod scrape_model;
 /// Stand-ins for the other side of a connection.
 mod support;
+/// Bytes of 2.0 and 1.0 for the same scrape.
+mod wire_cost;

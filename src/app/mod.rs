@@ -9,6 +9,7 @@ mod identity_note;
 mod note;
 pub mod plugin;
 mod process;
+mod protocol_note;
 mod rules_file;
 pub mod run;
 mod self_heal;
@@ -31,7 +32,7 @@ use crate::config::{Config, Mode};
 use crate::model::now_ms;
 use crate::plugin::{Fault, Pages};
 use crate::queue::{self, Ledger, OpenError, Queue, Storage};
-use crate::remote::{self, Sender, SetupError};
+use crate::remote::{self, Learned, Sender, SetupError, Tuning};
 use crate::sandbox::{Report, Wanted, why_refused};
 use crate::scrape::{Address, Identity, ScrapeError};
 use crate::telemetry::log::LogWriter;
@@ -89,6 +90,8 @@ pub struct App {
     rules_file: Option<RulesFile>,
     /// What an earlier process has learned of the engine.
     identity: Identity,
+    /// What an earlier process has learned of each endpoint.
+    learned: Vec<Learned>,
     /// What is in force here of the sandbox, if that is asked for.
     sandbox: Option<String>,
     /// Opened when there is something to show.
@@ -155,6 +158,7 @@ impl App {
             true => Identity::default(),
             false => identity_note::read(&config.queue.storage),
         };
+        let learned = protocol_note::read(&config.queue.storage, &config.endpoints);
         Ok(Self {
             config,
             queue,
@@ -162,6 +166,7 @@ impl App {
             own_ends: None,
             rules_file,
             identity,
+            learned,
             sandbox: None,
             pages: Pages::default(),
         })
@@ -204,15 +209,19 @@ impl App {
     /// # Errors
     /// When the target's HTTP client cannot be set up.
     pub async fn run(self, commands: Commands, shutdown: CancellationToken) -> Result<Ended, BuildError> {
-        let Self { config, queue, log, own_ends, rules_file, identity, sandbox, pages } = self;
+        let Self { config, queue, log, own_ends, rules_file, identity, learned: known, sandbox, pages } =
+            self;
         let storage = &config.queue.storage;
         let sending = CancellationToken::new();
         let senders: Vec<(String, Sender)> = config
             .endpoints
             .iter()
+            .zip(known)
             .enumerate()
-            .map(|(number, endpoint)| {
-                let sender = remote::spawn(endpoint.clone(), number, queue.clone(), sending.clone());
+            .map(|(number, (endpoint, learned))| {
+                let tuning = Tuning { learned, ..Tuning::default() };
+                let sender =
+                    remote::spawn_with(endpoint.clone(), number, queue.clone(), sending.clone(), tuning);
                 (endpoint.name.clone(), sender)
             })
             .collect();
@@ -245,6 +254,7 @@ impl App {
             Some(()) = parts.run("the watch over the metrics socket", until_hopeless(watch)) => End::StaleSocket,
             part = crash::until_crash(parts.first_dead(&senders, &queue), guard) => End::Crash(part),
             Some(never) = parts.run("the note of the engine", identity_note::keep(storage, learned)) => match never {},
+            Some(never) = parts.run("the note of the endpoints", protocol_note::keep(storage, &config.endpoints, senders.iter().map(|(_, sender)| sender.learned.clone()).collect())) => match never {},
             Some(never) = parts.run("the watch over the file of the rules", watch_rules(rules_file)) => match never {},
             Some(never) = parts.run("the watch over the resolver's files", confine::watch_resolver(confined)) => match never {},
         };

@@ -232,6 +232,11 @@ fn write_requests(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_
     for endpoint in endpoints {
         family.sample(&[("endpoint", endpoint.name)], endpoint.remote.samples_retried);
     }
+    let help = "Samples of delivered 2.0 requests beyond those that the endpoint says it has written; endpoints count in their own ways";
+    let mut family = exposition.family("docker_remote_write_samples_unconfirmed_total", Kind::Counter, help);
+    for endpoint in endpoints {
+        family.sample(&[("endpoint", endpoint.name)], endpoint.remote.samples_unconfirmed);
+    }
     let help = "Bytes of request bodies, compressed";
     let mut family = exposition.family("docker_remote_write_sent_bytes_total", Kind::Counter, help);
     for endpoint in endpoints {
@@ -300,7 +305,9 @@ fn write_endpoints(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'
     let help = "Version of remote-write that the endpoint is sent";
     let mut family = exposition.family("docker_remote_write_protocol_info", Kind::Gauge, help);
     for endpoint in endpoints {
-        family.sample(&[("endpoint", endpoint.name), ("version", "1.0")], 1);
+        if let Some(version) = endpoint.remote.version {
+            family.sample(&[("endpoint", endpoint.name), ("version", &version.to_string())], 1);
+        }
     }
     let help = "Newest timestamp that the endpoint has taken, seconds since the epoch";
     let mut family =

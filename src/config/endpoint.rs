@@ -12,7 +12,7 @@ use super::reader::{Parsed, Reader};
 use super::table::SETTINGS;
 use super::url::{UserInfo, parse_push_url};
 use crate::model::{Secret, SecretSource};
-use crate::remote::{Auth, Config, Pem, Tls, TlsVersion};
+use crate::remote::{Auth, Config, Pem, ProtobufMessage, Tls, TlsVersion};
 
 pub(super) const URL: &str = "REMOTE_WRITE_URL";
 const HEADERS: &str = "REMOTE_WRITE_HEADERS";
@@ -61,8 +61,14 @@ pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Option<Durat
     let name = reader.parse("REMOTE_WRITE_NAME", |_, text| check_name(text));
     let message = reader.choice(
         "REMOTE_WRITE_PROTOBUF_MESSAGE",
-        &[("auto", ()), ("prometheus.WriteRequest", ()), ("1.0", ())],
-        &["io.prometheus.write.v2.Request", "2.0"],
+        &[
+            ("auto", ProtobufMessage::Auto),
+            ("prometheus.WriteRequest", ProtobufMessage::V1),
+            ("1.0", ProtobufMessage::V1),
+            ("io.prometheus.write.v2.Request", ProtobufMessage::V2),
+            ("2.0", ProtobufMessage::V2),
+        ],
+        &[],
     );
     let headers = read_headers(reader);
     let (url, user_info) = match url {
@@ -89,10 +95,10 @@ pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Option<Durat
     let retry_on_http_429 = reader.boolean("REMOTE_WRITE_RETRY_ON_HTTP_429");
     let hold_on_auth_error = reader.boolean("REMOTE_WRITE_HOLD_ON_AUTH_ERROR");
     let sample_age_limit = reader.duration_or_off("REMOTE_WRITE_SAMPLE_AGE_LIMIT");
-    message?;
     Some(Config {
         name: name?,
         url: url?,
+        message: message?,
         timeout: timeout?,
         headers,
         auth,

@@ -13,7 +13,7 @@ use super::stage::Directory;
 use super::summary::summary;
 use super::tamper::{Break, tamper};
 use super::view::View;
-use crate::receiver::{Options, Receiver};
+use crate::receiver::{Options, Receiver, Speaks};
 
 /// Where a real engine listens.
 const ENGINE_SOCKET: &str = "/run/docker/metrics.sock";
@@ -61,6 +61,10 @@ async fn demo(args: &Args) -> ExitCode {
         Err(error) => return failed(&error),
     };
     let receiver = Receiver::new(Options { tamper: args.break_pipe.map(tamper), ..Options::default() });
+    if args.break_pipe.is_some() {
+        // What breaks the pipe reads 1.0.
+        receiver.speak(Speaks::V1);
+    }
     let directory = match Directory::new() {
         Ok(directory) => directory,
         Err(error) => return failed(&error.to_string()),

@@ -199,6 +199,16 @@ impl Report {
                 | Violation::Snappy(_)
                 | Violation::Body(_)
                 | Violation::Message(_)
+                | Violation::MessageV2(_)
+                | Violation::OddReferences(_)
+                | Violation::NoReferences(_)
+                | Violation::NoSymbols
+                | Violation::FirstSymbol(_)
+                | Violation::RepeatedSymbol(_)
+                | Violation::Reference { .. }
+                | Violation::NoData(_)
+                | Violation::MixedData(_)
+                | Violation::ExemplarTime(_)
                 | Violation::Field { .. }
                 | Violation::Timestamp { .. }
                 | Violation::NoMetricName(_)

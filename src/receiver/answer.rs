@@ -15,6 +15,13 @@ pub enum Answer {
     Close,
     /// Not stored; a head that promises a body (status 200), half of it, and the end of the connection.
     CloseMidAnswer,
+    /// Of these many series stored, from the first on, as normal; then this answer, whatever was sent.
+    StorePart {
+        /// `usize::MAX` is all.
+        series: usize,
+        /// As with [`Answer::Status`].
+        reply: Reply,
+    },
     /// Stored as normal, but the connection is closed without an answer: the sender must send it again.
     StoreThenClose,
 }
@@ -38,12 +45,34 @@ impl Answer {
         Self::Status(Reply { status, headers: Vec::new(), body })
     }
 
+    /// A status with the three headers that say how much of a 2.0 request was written; none of it was.
+    #[must_use]
+    pub fn written(status: u16, samples: u64) -> Self {
+        Self::Status(Reply::written(status, samples))
+    }
+
     /// A status that says when to come back (`Retry-After`, seconds or an HTTP date).
     #[must_use]
     pub fn retry_after(status: u16, retry_after: &str) -> Self {
         let headers = vec![("Retry-After".to_owned(), retry_after.to_owned())];
         Self::Status(Reply { status, headers, body: Bytes::from_static(b"scripted answer\n") })
     }
+}
+
+impl Reply {
+    /// A status with the three headers that say how much of a 2.0 request was written (remote-write 2.19).
+    #[must_use]
+    pub fn written(status: u16, samples: u64) -> Self {
+        let body =
+            if status == 204 { Bytes::new() } else { Bytes::from(format!("scripted answer {status}\n")) };
+        Self { status, headers: written(samples, 0, 0), body }
+    }
+}
+
+/// `X-Prometheus-Remote-Write-*-Written`.
+pub(super) fn written(samples: u64, histograms: u64, exemplars: u64) -> Vec<(String, String)> {
+    let header = |what, count: u64| (format!("X-Prometheus-Remote-Write-{what}-Written"), count.to_string());
+    vec![header("Samples", samples), header("Histograms", histograms), header("Exemplars", exemplars)]
 }
 
 /// The answers to come: some for a counted number of requests, and one for all after them.

@@ -5,14 +5,22 @@ use hyper::header::{HeaderMap, HeaderName, USER_AGENT};
 use hyper::{Method, Uri};
 
 use super::decode::Series;
+use super::protocol::Protocol;
 use super::violation::Violation;
 use crate::model::{Labels, METRIC_NAME, NORMAL_NAN_BITS, STALE_MARKER_BITS};
 
-/// Remote-write 1.02.
-const REQUIRED: [(&str, &str); 3] = [
-    ("content-encoding", "snappy"),
-    ("content-type", "application/x-protobuf"),
-    ("x-prometheus-remote-write-version", "0.1.0"),
+/// Rule, header, its only right value: remote-write 1.02.
+const REQUIRED: [(&str, &str, &str); 3] = [
+    ("1.02", "content-encoding", "snappy"),
+    ("1.02", "content-type", "application/x-protobuf"),
+    ("1.02", "x-prometheus-remote-write-version", "0.1.0"),
+];
+
+/// The same for 2.0. Thanos reads the message as 1.0 unless the content type and the version are these to the byte.
+const REQUIRED_V2: [(&str, &str, &str); 3] = [
+    ("2.02", "content-encoding", "snappy"),
+    ("2.03", "content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+    ("2.04", "x-prometheus-remote-write-version", "2.0.0"),
 ];
 
 /// Remote-write 1.04: what no setting of a sender may override, so what must not come twice.
@@ -30,7 +38,7 @@ const RESERVED: [&str; 8] = [
 /// 2000-01-01 and 2200-01-01 in milliseconds: seconds of today lie far before, microseconds far behind.
 const SANE_TIME: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 
-/// Method, path and headers (1.01 to 1.04).
+/// Method, path and headers (1.01 to 1.04, 2.02 to 2.05).
 pub(super) fn head(method: &Method, uri: &Uri, headers: &HeaderMap, path: &str) -> Vec<Violation> {
     let mut violations = Vec::new();
     if method != Method::POST {
@@ -40,10 +48,14 @@ pub(super) fn head(method: &Method, uri: &Uri, headers: &HeaderMap, path: &str) 
     if found != path {
         violations.push(Violation::Path { found: found.to_owned(), wanted: path.to_owned() });
     }
-    for (name, wanted) in REQUIRED {
+    let required = match Protocol::of(headers) {
+        Protocol::V1 => REQUIRED,
+        Protocol::V2 => REQUIRED_V2,
+    };
+    for (rule, name, wanted) in required {
         let found = headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         if found.as_deref() != Some(wanted) {
-            violations.push(Violation::Header { name, found, wanted });
+            violations.push(Violation::Header { rule, name, found, wanted });
         }
     }
     let agent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());

@@ -82,7 +82,11 @@ async fn receive(
     };
     let address = listener.local_addr()?;
     print(&|printer| {
-        writeln!(printer.out, "listening on http://{address}{} (remote-write 1.0); Ctrl-C ends", args.path)
+        writeln!(
+            printer.out,
+            "listening on http://{address}{} (remote-write 1.0 and 2.0); Ctrl-C ends",
+            args.path
+        )
     });
     let observed = Arc::clone(&printer);
     let stop_writing = stop.clone();
@@ -182,9 +186,15 @@ impl fmt::Display for Line<'_> {
         }
         write!(
             f,
-            " {} samples of {} series in {} bytes ({} unpacked)",
-            request.samples, request.series, request.body_bytes, request.message_bytes
+            " {} samples of {} series in {} bytes of {} ({} unpacked)",
+            request.samples, request.series, request.body_bytes, request.protocol, request.message_bytes
         )?;
+        if request.histograms > 0 {
+            write!(f, ", {} histograms", request.histograms)?;
+        }
+        if request.exemplars > 0 {
+            write!(f, ", {} exemplars", request.exemplars)?;
+        }
         if request.markers > 0 {
             write!(f, ", {} staleness markers", request.markers)?;
         }

@@ -1,7 +1,11 @@
+use std::collections::HashSet;
+
 use super::fields;
+use super::protocol::Protocol;
 use super::store::Sample;
 use super::violation::Violation;
-use crate::wire::decode::{DecodeError, decode_v1};
+use crate::model::Labels;
+use crate::wire::decode::{DecodeError, decode_v1, decode_v2};
 use crate::wire::snappy;
 
 /// The first ten bytes of the framed format (remote-write 1.05).
@@ -14,6 +18,10 @@ pub struct Series {
     pub labels: Vec<(String, String)>,
     /// In the order of the message.
     pub samples: Vec<Sample>,
+    /// Native histograms, counted only.
+    pub histograms: usize,
+    /// Exemplars, counted only.
+    pub exemplars: usize,
 }
 
 /// A request's body, decoded.
@@ -22,19 +30,39 @@ pub(super) struct Decoded {
     pub(super) series: Vec<Series>,
     /// Length of the message before compression, bytes.
     pub(super) message_bytes: usize,
+    /// Rules of 2.07 to 2.15 that are broken although everything could be decoded.
+    pub(super) violations: Vec<Violation>,
 }
 
-/// Decodes a body: snappy block, known fields only, `prometheus.WriteRequest`.
+/// Decodes a body: snappy block, known fields only, the message of this protocol.
 ///
 /// # Errors
-/// The first rule of 1.05 and 1.06 that is broken.
-pub(super) fn decode(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
+/// The first rule of 1.05, 1.06 and 2.06 to 2.08 that leaves nothing to decode.
+pub(super) fn decode(
+    body: &[u8],
+    protocol: Protocol,
+    max_message_bytes: usize,
+) -> Result<Decoded, Violation> {
     if body.starts_with(FRAMED_MAGIC) {
         return Err(Violation::FramedSnappy);
     }
     let mut message = Vec::new();
     snappy::decompress_into(body, max_message_bytes, &mut message).map_err(violation)?;
-    fields::check(&message)?;
+    let mut decoded = match protocol {
+        Protocol::V1 => {
+            fields::check(&message)?;
+            v1(body, max_message_bytes)?
+        }
+        Protocol::V2 => {
+            fields::check_v2(&message)?;
+            v2(body, max_message_bytes)?
+        }
+    };
+    decoded.message_bytes = message.len();
+    Ok(decoded)
+}
+
+fn v1(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
     let request = decode_v1(body, max_message_bytes).map_err(violation)?;
     let series = request.timeseries.into_iter().map(|series| Series {
         labels: series.labels.into_iter().map(|label| (label.name, label.value)).collect(),
@@ -43,8 +71,75 @@ pub(super) fn decode(body: &[u8], max_message_bytes: usize) -> Result<Decoded, V
             .iter()
             .map(|sample| Sample { timestamp: sample.timestamp, bits: sample.value.to_bits() })
             .collect(),
+        histograms: series.histograms.len(),
+        exemplars: series.exemplars.len(),
     });
-    Ok(Decoded { series: series.collect(), message_bytes: message.len() })
+    Ok(Decoded { series: series.collect(), ..Decoded::default() })
+}
+
+fn v2(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
+    let request = decode_v2(body, max_message_bytes).map_err(|error| match violation(error) {
+        Violation::Message(what) => Violation::MessageV2(what),
+        other => other,
+    })?;
+    let mut decoded = Decoded { violations: symbols(&request.symbols), ..Decoded::default() };
+    let symbol = |reference: u32| {
+        let symbol = request.symbols.get(reference as usize);
+        symbol.ok_or(Violation::Reference { reference, symbols: request.symbols.len() })
+    };
+    for (number, series) in request.timeseries.iter().enumerate() {
+        let labels = |refs: &[u32]| {
+            if !refs.len().is_multiple_of(2) {
+                return Err(Violation::OddReferences(number));
+            }
+            refs.chunks(2).map(|pair| Ok((symbol(pair[0])?.clone(), symbol(pair[1])?.clone()))).collect()
+        };
+        if series.labels_refs.is_empty() {
+            decoded.violations.push(Violation::NoReferences(number));
+        }
+        let named: Vec<(String, String)> = labels(&series.labels_refs)?;
+        let shown = || -> Labels { named.iter().map(|(name, value)| (name, value)).collect() };
+        match (series.samples.is_empty(), series.histograms.is_empty()) {
+            (true, true) => decoded.violations.push(Violation::NoData(shown())),
+            (false, false) => decoded.violations.push(Violation::MixedData(shown())),
+            (true, false) | (false, true) => {}
+        }
+        for exemplar in &series.exemplars {
+            labels(&exemplar.labels_refs)?;
+            if exemplar.timestamp == 0 {
+                decoded.violations.push(Violation::ExemplarTime(shown()));
+            }
+        }
+        if let Some(metadata) = &series.metadata {
+            symbol(metadata.help_ref)?;
+            symbol(metadata.unit_ref)?;
+        }
+        let samples = series.samples.iter();
+        let samples =
+            samples.map(|sample| Sample { timestamp: sample.timestamp, bits: sample.value.to_bits() });
+        decoded.series.push(Series {
+            samples: samples.collect(),
+            histograms: series.histograms.len(),
+            exemplars: series.exemplars.len(),
+            labels: named,
+        });
+    }
+    Ok(decoded)
+}
+
+/// What is wrong with a symbol table (2.08).
+fn symbols(symbols: &[String]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    match symbols.first() {
+        None => violations.push(Violation::NoSymbols),
+        Some(first) if !first.is_empty() => violations.push(Violation::FirstSymbol(first.clone())),
+        Some(_) => {}
+    }
+    let mut seen = HashSet::new();
+    if let Some(double) = symbols.iter().find(|symbol| !seen.insert(symbol.as_str())) {
+        violations.push(Violation::RepeatedSymbol(double.clone()));
+    }
+    violations
 }
 
 fn violation(error: DecodeError) -> Violation {

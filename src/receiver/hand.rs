@@ -24,6 +24,27 @@ pub(crate) fn body(series: &[Vec<u8>]) -> Vec<u8> {
     pack(&series.iter().flat_map(|series| nested(1, series)).collect::<Vec<_>>())
 }
 
+/// A 2.0 sample of this value.
+pub(crate) fn sample_v2(timestamp: i64, value: f64) -> Vec<u8> {
+    let mut sample = vec![1 << 3 | 1];
+    sample.extend(value.to_le_bytes());
+    sample.push(2 << 3);
+    sample.extend(varint(timestamp.cast_unsigned()));
+    nested(2, &sample)
+}
+
+/// A 2.0 `TimeSeries`: label references, and whatever else is in it.
+pub(crate) fn series_v2(refs: &[u8], rest: &[u8]) -> Vec<u8> {
+    [nested(1, refs), rest.to_vec()].concat()
+}
+
+/// A whole body of 2.0.
+pub(crate) fn body_v2(symbols: &[&str], series: &[Vec<u8>]) -> Vec<u8> {
+    let symbols = symbols.iter().flat_map(|symbol| nested(4, symbol.as_bytes()));
+    let series = series.iter().flat_map(|series| nested(5, series));
+    pack(&symbols.chain(series).collect::<Vec<_>>())
+}
+
 /// Any bytes as a snappy block.
 pub(crate) fn pack(message: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(message).unwrap()

@@ -1,6 +1,6 @@
 //! An embedded strict remote-write receiver, for `receive`, `demo` and the tests.
 //!
-//! Owns the server loop, the check of every MUST of the 1.0 specification (IDs 1.01 to 1.17) on every request, and what was
+//! Owns the server loop, the check of every MUST of both specifications (IDs 1.01 to 1.17, 2.01 to 2.16) on every request, and what was
 //! stored. Hands on what arrived, decoded. Never knows who sent it, nor how the sender works.
 //!
 //! The caller owns the listener and the stop token, so an outage that refuses connections is: cancel the token, wait for
@@ -11,6 +11,7 @@ mod check;
 pub mod command;
 mod decode;
 mod fields;
+mod protocol;
 mod server;
 mod state;
 mod store;
@@ -20,6 +21,8 @@ mod violation;
 pub(crate) mod hand;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_v2;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +33,7 @@ use tokio::sync::watch;
 
 pub use answer::{Answer, Reply};
 pub use decode::Series;
+pub use protocol::{Protocol, Speaks};
 pub use state::{Answered, Request, State};
 pub use store::{Sample, Store};
 pub use violation::Violation;
@@ -124,6 +128,11 @@ impl Receiver {
     /// Answers the next `count` requests like this, then as before.
     pub fn answer_next(&self, count: u32, answer: Answer) {
         self.change(|state| state.script.push(count, answer));
+    }
+
+    /// Takes these messages from now on; [`Answer::Normal`] says so.
+    pub fn speak(&self, speaks: Speaks) {
+        self.change(|state| state.speaks = speaks);
     }
 
     /// Waits until `reached` says yes, looking again after each request.

@@ -19,9 +19,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::answer::{Answer, Reply};
+use super::answer::{self, Answer, Reply};
 use super::check;
 use super::decode::{self, Decoded};
+use super::protocol::Protocol;
 use super::state::{Answered, Arrived, Request};
 use super::violation::Violation;
 use super::{Receiver, Shared};
@@ -96,7 +97,7 @@ async fn respond(
     let (answer, request) = shared.take(parts.headers, body, violations);
     match answer {
         Answer::Normal => Ok(judgement(&request)),
-        Answer::Status(reply) => Ok(scripted(reply)),
+        Answer::Status(reply) | Answer::StorePart { reply, .. } => Ok(scripted(reply)),
         Answer::Hang => {
             stop.cancelled().await;
             Err(HungUp)
@@ -133,12 +134,16 @@ impl Shared {
             None => body,
         };
         let whole = !violations.iter().any(|violation| matches!(violation, Violation::Body(_)));
-        let decoded =
-            if whole { decode::decode(&body, options.max_message_bytes) } else { Ok(Decoded::default()) };
-        let decoded = decoded.unwrap_or_else(|violation| {
+        let protocol = Protocol::of(&headers);
+        let decoded = match whole {
+            true => decode::decode(&body, protocol, options.max_message_bytes),
+            false => Ok(Decoded::default()),
+        };
+        let mut decoded = decoded.unwrap_or_else(|violation| {
             violations.push(violation);
             Decoded::default()
         });
+        violations.append(&mut decoded.violations);
         let mut series = Vec::with_capacity(decoded.series.len());
         for one in &decoded.series {
             let labels: Labels = one.labels.iter().map(|(name, value)| (name, value)).collect();
@@ -150,6 +155,9 @@ impl Shared {
             body_bytes: body.len(),
             body_crc: crc32fast::hash(&body),
             message_bytes: decoded.message_bytes,
+            protocol,
+            histograms: decoded.series.iter().map(|series| series.histograms as u64).sum(),
+            exemplars: decoded.series.iter().map(|series| series.exemplars as u64).sum(),
             series,
             violations,
         };
@@ -166,7 +174,7 @@ impl Shared {
     }
 }
 
-/// 204 as Prometheus answers, or the violations as text.
+/// 204 as Prometheus answers, or the violations as text; to 2.0 with the headers that say what was written, unless nobody looked at it.
 fn judgement(request: &Request) -> Response<Body> {
     let status = match request.answered {
         Answered::Status(status) => status,
@@ -179,7 +187,12 @@ fn judgement(request: &Request) -> Response<Body> {
             text.push('\n');
         }
     }
-    scripted(Reply { status, headers: Vec::new(), body: Bytes::from(text) })
+    let headers = match request.written {
+        Some(samples) if status < 300 => answer::written(samples, request.histograms, request.exemplars),
+        Some(samples) => answer::written(samples, 0, 0),
+        None => Vec::new(),
+    };
+    scripted(Reply { status, headers, body: Bytes::from(text) })
 }
 
 fn scripted(reply: Reply) -> Response<Body> {

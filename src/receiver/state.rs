@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::answer::{Answer, Script};
+use super::protocol::{Foreign, Protocol, Speaks};
 use super::store::{Admission, Sample, Store};
 use super::violation::Violation;
 use crate::model::Labels;
@@ -34,8 +35,14 @@ pub struct Request {
     pub body_bytes: usize,
     /// Length of the message before compression, bytes; 0 where it could not be told.
     pub message_bytes: usize,
+    /// Its message, by its content type.
+    pub protocol: Protocol,
     /// Series entries of the message.
     pub series: usize,
+    /// Native histograms of the message; they are counted and not kept.
+    pub histograms: u64,
+    /// Exemplars of the message; they are counted and not kept.
+    pub exemplars: u64,
     /// Samples of the message, staleness markers included.
     pub samples: u64,
     /// Staleness markers of the message.
@@ -46,6 +53,8 @@ pub struct Request {
     pub stored: u64,
     /// Samples that had been stored before, bit for bit. Counted only where the request was accepted.
     pub duplicates: u64,
+    /// What a normal answer says of its samples; `None` without the headers (remote-write 2.19).
+    pub written: Option<u64>,
     /// What it broke.
     pub violations: Vec<Violation>,
     /// How it was answered.
@@ -80,6 +89,7 @@ pub struct State {
     /// Resent samples ever, see [`Request::duplicates`].
     pub duplicates: u64,
     pub(super) script: Script,
+    pub(super) speaks: Speaks,
     keep_requests: usize,
 }
 
@@ -90,7 +100,10 @@ pub(super) struct Arrived {
     pub(super) body_bytes: usize,
     pub(super) body_crc: u32,
     pub(super) message_bytes: usize,
+    pub(super) protocol: Protocol,
     pub(super) series: Vec<(Labels, Vec<Sample>)>,
+    pub(super) histograms: u64,
+    pub(super) exemplars: u64,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -105,6 +118,7 @@ impl State {
             violation_count: 0,
             duplicates: 0,
             script: Script::default(),
+            speaks: Speaks::default(),
             keep_requests,
         }
     }
@@ -127,25 +141,32 @@ impl State {
         if let Some(status) = self.refused_before(arrived.body_crc) {
             arrived.violations.push(Violation::RetriedAfterFinal(status));
         }
-        let stores = match answer {
-            Answer::Normal | Answer::StoreThenClose => true,
-            Answer::Status(_) | Answer::Hang | Answer::Close | Answer::CloseMidAnswer => false,
+        let foreign = self.speaks.foreign(arrived.protocol);
+        let (stores, part) = match (&answer, foreign) {
+            (Answer::Normal | Answer::StoreThenClose, None) => (true, usize::MAX),
+            (Answer::StorePart { series, .. }, None) => (true, *series),
+            (Answer::Normal | Answer::StoreThenClose | Answer::StorePart { .. }, Some(_))
+            | (Answer::Status(_) | Answer::Hang | Answer::Close | Answer::CloseMidAnswer, _) => (false, 0),
         };
         let refuses = |violation: &&Violation| refuse || violation.is_unreadable();
         let readable = !arrived.violations.iter().any(|violation| refuses(&violation));
         let mut committed = false;
-        let admission = self.store.admit(&arrived.series, |admission: &Admission| {
+        let part = &arrived.series[..part.min(arrived.series.len())];
+        let looked_at = if stores { part } else { &arrived.series };
+        let admission = self.store.admit(looked_at, |admission: &Admission| {
             committed = stores && readable && (!refuse || admission.violations.is_empty());
             committed
         });
         arrived.violations.extend(admission.violations);
         let refusal = arrived.violations.iter().find(refuses).map(Violation::status);
-        let answered = match &answer {
-            Answer::Normal => Answered::Status(refusal.unwrap_or(204)),
-            Answer::Status(reply) => Answered::Status(reply.status),
-            Answer::Hang => Answered::Hang,
-            Answer::Close | Answer::StoreThenClose => Answered::Closed,
-            Answer::CloseMidAnswer => Answered::Half,
+        let answered = match (&answer, foreign) {
+            (Answer::Normal, Some(Foreign::Refused)) => Answered::Status(415),
+            (Answer::Normal, Some(Foreign::Swallowed)) => Answered::Status(204),
+            (Answer::Normal, None) => Answered::Status(refusal.unwrap_or(204)),
+            (Answer::Status(reply) | Answer::StorePart { reply, .. }, _) => Answered::Status(reply.status),
+            (Answer::Hang, _) => Answered::Hang,
+            (Answer::Close | Answer::StoreThenClose, _) => Answered::Closed,
+            (Answer::CloseMidAnswer, _) => Answered::Half,
         };
         let all = || arrived.series.iter().flat_map(|(_, samples)| samples);
         let times = || all().map(|sample| sample.timestamp);
@@ -155,11 +176,19 @@ impl State {
             body_bytes: arrived.body_bytes,
             body_crc: arrived.body_crc,
             message_bytes: arrived.message_bytes,
+            protocol: arrived.protocol,
             series: arrived.series.len(),
+            histograms: arrived.histograms,
+            exemplars: arrived.exemplars,
             samples: all().count() as u64,
             markers: all().filter(|sample| sample.is_stale_marker()).count() as u64,
             stored: if committed { admission.stored } else { 0 },
             duplicates: if committed { admission.duplicates } else { 0 },
+            written: match (arrived.protocol, foreign) {
+                (Protocol::V2, None) if committed => Some(admission.stored + admission.duplicates),
+                (Protocol::V2, None) => Some(0),
+                (Protocol::V2, Some(_)) | (Protocol::V1, _) => None,
+            },
             headers: hide_secrets(arrived.headers),
             violations: arrived.violations,
             answered,

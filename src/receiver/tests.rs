@@ -11,14 +11,14 @@ use super::hand::{Pair, body, pack, series};
 use super::*;
 use crate::model::{METRIC_NAME, STALE_MARKER_BITS};
 
-const NOW: i64 = 1_790_000_000_000;
+pub(super) const NOW: i64 = 1_790_000_000_000;
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn up(samples: &[(i64, f64)]) -> Vec<u8> {
+pub(super) fn up(samples: &[(i64, f64)]) -> Vec<u8> {
     body(&[series(&[(METRIC_NAME, "up"), ("job", "docker")], samples)])
 }
 
-fn head(lines: &[&str]) -> String {
+pub(super) fn head(lines: &[&str]) -> String {
     let mut head = String::from("POST /api/v1/write HTTP/1.1\r\nHost: receiver\r\n");
     for line in lines {
         head.push_str(line);
@@ -27,7 +27,7 @@ fn head(lines: &[&str]) -> String {
     head
 }
 
-fn good_head() -> String {
+pub(super) fn good_head() -> String {
     head(&[
         "Content-Encoding: snappy",
         "Content-Type: application/x-protobuf",
@@ -37,19 +37,19 @@ fn good_head() -> String {
 }
 
 /// The receiver under test with its server.
-struct Rig {
-    receiver: Receiver,
+pub(super) struct Rig {
+    pub(super) receiver: Receiver,
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Rig {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(Options::default()).await
     }
 
-    async fn with(options: Options) -> Self {
+    pub(super) async fn with(options: Options) -> Self {
         Self::serve(Receiver::new(options), "127.0.0.1:0".parse().unwrap()).await
     }
 
@@ -63,14 +63,14 @@ impl Rig {
         Self { receiver, address, stop, task }
     }
 
-    async fn end(self) -> Receiver {
+    pub(super) async fn end(self) -> Receiver {
         self.stop.cancel();
         tokio::time::timeout(LIMIT, self.task).await.unwrap().unwrap();
         self.receiver
     }
 
     /// Sends one request on a connection of its own; everything that comes back until the server closes.
-    async fn send(&self, head: &str, body: &[u8]) -> String {
+    pub(super) async fn send(&self, head: &str, body: &[u8]) -> String {
         let exchange = async {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
             let head = format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
@@ -88,12 +88,12 @@ impl Rig {
         status(&self.send(&good_head(), body).await)
     }
 
-    fn violations(&self) -> Vec<String> {
+    pub(super) fn violations(&self) -> Vec<String> {
         self.receiver.read(|state| state.violations.iter().map(ToString::to_string).collect())
     }
 }
 
-fn status(answer: &str) -> u16 {
+pub(super) fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).map_or(0, |status| status.parse().unwrap())
 }
 
@@ -133,7 +133,7 @@ async fn every_broken_rule_of_the_head_is_named_and_nothing_is_stored() {
         ("1.02", 415, head(&[ENCODING, VERSION, AGENT])),
         ("1.02", 415, head(&[ENCODING, TYPE, AGENT])),
         ("1.02", 415, good.replace("0.1.0", "2.0.0")),
-        ("1.02", 415, good.replace("x-protobuf", "x-protobuf;proto=io.prometheus.write.v2.Request")),
+        ("1.02", 415, good.replace("x-protobuf", "x-protobuf;proto=prometheus.WriteRequest")),
         ("1.03", 400, head(&[ENCODING, TYPE, VERSION])),
         ("1.03", 400, good.replace("a/1", "vmagent")),
         ("1.03", 400, good.replace("a/1", "vmagent/")),

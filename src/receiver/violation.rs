@@ -1,6 +1,6 @@
 use crate::model::Labels;
 
-/// A broken rule of the remote-write 1.0 specification. Each text begins with the rule's ID.
+/// A broken rule of the remote-write specifications. Each text begins with the rule's ID; where 2.0 repeats a rule of 1.0, with that of 1.0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// Anything but POST.
@@ -15,8 +15,10 @@ pub enum Violation {
         wanted: String,
     },
     /// A required header that is missing or has another value.
-    #[error("1.02: header {name} is {found:?}, not {wanted:?}")]
+    #[error("{rule}: header {name} is {found:?}, not {wanted:?}")]
     Header {
+        /// Of the message that the content type names.
+        rule: &'static str,
         /// Lower case.
         name: &'static str,
         /// `None` where there is none.
@@ -47,9 +49,46 @@ pub enum Violation {
     /// Not a message of this type.
     #[error("1.06: no prometheus.WriteRequest: {0}")]
     Message(String),
+    /// Not a message of this type.
+    #[error("2.06: no io.prometheus.write.v2.Request: {0}")]
+    MessageV2(String),
+    /// References of labels that do not go in pairs.
+    #[error("2.07: an odd number of label references in series {0}")]
+    OddReferences(usize),
+    /// No label references at all.
+    #[error("2.07: series {0} has no label references")]
+    NoReferences(usize),
+    /// No symbol table.
+    #[error("2.08: there are no symbols")]
+    NoSymbols,
+    /// Another first symbol than the empty one.
+    #[error("2.08: the first symbol is {0:?}, not the empty string")]
+    FirstSymbol(String),
+    /// A string that stands in the table twice.
+    #[error("2.08: symbol {0:?} comes twice")]
+    RepeatedSymbol(String),
+    /// A reference beyond the table.
+    #[error("2.08: reference {reference} is outside the {symbols} symbols")]
+    Reference {
+        /// As it came.
+        reference: u32,
+        /// How many symbols there are.
+        symbols: usize,
+    },
+    /// Neither a sample nor a histogram.
+    #[error("2.09: {0} has neither a sample nor a histogram")]
+    NoData(Labels),
+    /// Both.
+    #[error("2.09: {0} has samples and histograms")]
+    MixedData(Labels),
+    /// An exemplar without its time.
+    #[error("2.15: an exemplar of {0} has no timestamp")]
+    ExemplarTime(Labels),
     /// A field that the message does not have, or has with another wire type, or a single field that comes twice.
-    #[error("1.06: {message} has field {field} with wire type {wire_type}, which is {problem}")]
+    #[error("{rule}: {message} has field {field} with wire type {wire_type}, which is {problem}")]
     Field {
+        /// Of the message.
+        rule: &'static str,
         /// The message's name.
         message: &'static str,
         /// The field's number.
@@ -157,6 +196,16 @@ impl Violation {
             | Self::Snappy(_)
             | Self::Body(_)
             | Self::Message(_)
+            | Self::MessageV2(_)
+            | Self::OddReferences(_)
+            | Self::NoReferences(_)
+            | Self::NoSymbols
+            | Self::FirstSymbol(_)
+            | Self::RepeatedSymbol(_)
+            | Self::Reference { .. }
+            | Self::NoData(_)
+            | Self::MixedData(_)
+            | Self::ExemplarTime(_)
             | Self::Field { .. }
             | Self::Timestamp { .. }
             | Self::NoMetricName(_)
@@ -185,8 +234,18 @@ impl Violation {
             | Self::Snappy(_)
             | Self::Body(_)
             | Self::Message(_)
+            | Self::MessageV2(_)
+            | Self::OddReferences(_)
+            | Self::Reference { .. }
             | Self::Field { .. } => true,
             Self::Header { .. }
+            | Self::NoReferences(_)
+            | Self::NoSymbols
+            | Self::FirstSymbol(_)
+            | Self::RepeatedSymbol(_)
+            | Self::NoData(_)
+            | Self::MixedData(_)
+            | Self::ExemplarTime(_)
             | Self::UserAgent(_)
             | Self::RepeatedHeader { .. }
             | Self::Timestamp { .. }

@@ -6,21 +6,29 @@ use tracing::debug;
 
 use super::batch::Batch;
 use super::client::{Answer, NoAnswer};
-use super::decision::{Known, Message, Others, Reply, decide, of_failure};
+use super::decision::{Known, Others, Reply, decide, of_failure};
 use super::metrics::Code;
 use super::outcome::{Cause, Outcome, Reason};
+use super::protocol::{Learned, Version};
 use super::quarantine::Sentence;
 use super::refusal::{Blame, Words};
 use super::search::Step;
 use super::size::{Alone, Told};
 use super::worker::{Answers, MIN_PATIENCE, Next, Suspect, Worker};
+use crate::model::now_ms;
 use crate::queue::{Fate, Position};
+use crate::wire::v2::EMPTY_REQUEST;
 
 /// The most that [`Worker::patience`] grows to: an hour at the default backoff.
 const MAX_PATIENCE: u32 = 640;
 
-/// An empty message of 1.0: one byte of snappy that says "nothing". Receivers take it as a success (receivers section 1).
-const EMPTY_REQUEST: Bytes = Bytes::from_static(&[0]);
+/// An empty message of this version. Receivers take it as a success (receivers section 1); that of 1.0 is one byte of snappy.
+const fn empty_request(version: Version) -> Bytes {
+    match version {
+        Version::V1 => Bytes::from_static(&[0]),
+        Version::V2 => Bytes::from_static(&EMPTY_REQUEST),
+    }
+}
 
 /// The attempts at one request so far.
 #[derive(Debug, Default)]
@@ -51,11 +59,13 @@ struct Said {
 impl Worker {
     pub(super) async fn attempt(&mut self, batch: &Batch, history: &mut History) -> Next {
         self.pace.admit(&self.queue, batch).await;
-        match self.post(&batch.body, history.resend).await {
+        match self.post(&batch.body, batch.version, history.resend).await {
             Ok(answer) => {
                 let known = self.known(batch, history.answered(answer.reply.status));
                 let early = decide(&answer.reply, "", &known, SystemTime::now());
                 if early == Outcome::Delivered {
+                    self.negotiated(batch, Some(&answer.reply), &early, "");
+                    self.unconfirmed(batch, &answer.reply);
                     if self.has_suspects(batch.end()) {
                         self.last_chance(batch.end()).await;
                     }
@@ -68,9 +78,10 @@ impl Worker {
                 let text = self.client.text(answer).await;
                 let mut outcome = decide(&reply, &text, &known, SystemTime::now());
                 if let Outcome::Probe { status: _ } = outcome {
-                    let others = self.probe().await;
+                    let others = self.probe(batch.version).await;
                     outcome = decide(&reply, &text, &Known { others, ..known }, SystemTime::now());
                 }
+                self.negotiated(batch, Some(&reply), &outcome, &text);
                 if matches!(outcome, Outcome::Reject { .. }) && self.has_suspects(batch.end()) {
                     self.last_chance(batch.end()).await;
                 }
@@ -84,14 +95,40 @@ impl Worker {
             Err(none) => {
                 self.unsure = self.unsure.max(batch.end());
                 history.answered(0);
-                self.act(batch, of_failure(none.failure), Said { text: none.text, location: None })
+                let outcome = of_failure(none.failure);
+                self.negotiated(batch, None, &outcome, &none.text);
+                self.act(batch, outcome, Said { text: none.text, location: None })
             }
         }
     }
 
-    async fn post(&mut self, body: &Bytes, resend: u64) -> Result<Answer, NoAnswer> {
+    /// What an answer says about the message that the endpoint takes.
+    fn negotiated(&mut self, batch: &Batch, reply: Option<&Reply>, outcome: &Outcome, text: &str) {
+        let Some(learned) = self.negotiation.answered(batch.version, reply, outcome, now_ms()) else {
+            return;
+        };
+        let before = self.told.learn.send_replace(learned);
+        let version = match learned {
+            Learned::V1 { since: _ } => Version::V1,
+            Learned::V2 => Version::V2,
+            Learned::Nothing => return,
+        };
+        // The daily question, answered as before.
+        if std::mem::discriminant(&before) != std::mem::discriminant(&learned) {
+            self.report.speaks(version, reply.map_or(0, |reply| reply.status), text);
+        }
+    }
+
+    /// Receivers count in their own ways (Cortex says 0 while it stores), so a difference decides nothing.
+    fn unconfirmed(&self, batch: &Batch, reply: &Reply) {
+        if let (Version::V2, Some(written)) = (batch.version, reply.written) {
+            self.metrics.unconfirmed(u64::from(batch.samples).saturating_sub(written));
+        }
+    }
+
+    async fn post(&mut self, body: &Bytes, version: Version, resend: u64) -> Result<Answer, NoAnswer> {
         let began = Instant::now();
-        let posted = self.client.post(body, resend).await;
+        let posted = self.client.post(body, version, resend).await;
         match &posted {
             Ok(answer) => {
                 let code = Code::Status(answer.reply.status);
@@ -104,10 +141,10 @@ impl Worker {
     }
 
     /// A request of which nothing is booked.
-    async fn post_aside(&mut self, body: &Bytes) -> Result<Answer, NoAnswer> {
-        let posted = self.post(body, 0).await;
+    async fn post_aside(&mut self, body: &Bytes, version: Version) -> Result<Answer, NoAnswer> {
+        let posted = self.post(body, version, 0).await;
         if posted.is_err() && self.client.was_stale() {
-            return self.post(body, 1).await;
+            return self.post(body, version, 1).await;
         }
         posted
     }
@@ -115,7 +152,8 @@ impl Worker {
     fn known(&self, batch: &Batch, repeats: u32) -> Known {
         Known {
             policy: self.policy,
-            message: Message::V1,
+            message: self.negotiation.message(batch.version),
+            switch: self.negotiation.switch(),
             samples: batch.samples,
             repeats,
             patience: self.patience,
@@ -125,8 +163,8 @@ impl Worker {
     }
 
     /// Whether the endpoint takes anything: an empty message tells, and stores nothing.
-    async fn probe(&mut self) -> Others {
-        let Ok(answer) = self.post_aside(&EMPTY_REQUEST).await else { return Others::Fail };
+    async fn probe(&mut self, version: Version) -> Others {
+        let Ok(answer) = self.post_aside(&empty_request(version), version).await else { return Others::Fail };
         let Reply { status, .. } = answer.reply;
         self.client.text(answer).await;
         if (200..300).contains(&status) { Others::Succeed } else { Others::Fail }
@@ -155,9 +193,13 @@ impl Worker {
                 self.retry(batch, reason, &text, wait);
                 Next::Wait(wait)
             }
-            // The decision after a probe is another one; a 1.0 message is never told to fall back. Keeping is right for both.
+            // The decision after a probe is another one; keeping is right.
             Outcome::Probe { status } => self.keep(batch, status, &text),
-            Outcome::FallBack => self.keep(batch, 415, &text),
+            // The next request begins with the same sample, in the other message.
+            Outcome::FallBack => {
+                self.metrics.retried(batch.samples);
+                Next::Done
+            }
             Outcome::Hold { status } => {
                 self.failed(batch);
                 let wait = self.hold.next();
@@ -299,8 +341,8 @@ impl Worker {
         let samples = batch.sent().map(|(record, entry)| Position { sequence: record.sequence, entry });
         let samples: Vec<Position> = samples.collect();
         sieve.aside.extend(&samples);
-        let (body, said) = (batch.body.clone(), text.to_owned());
-        self.suspects.push(Suspect { samples, series, body, status: 500, said });
+        let (body, version, said) = (batch.body.clone(), batch.version, text.to_owned());
+        self.suspects.push(Suspect { samples, series, body, version, status: 500, said });
     }
 
     /// Whether anything before `end` is set aside.
@@ -341,10 +383,12 @@ impl Worker {
 
     /// Whether an answer says something about this suspect, and not about the server.
     async fn is_decided(&mut self, suspect: &mut Suspect) -> bool {
-        let Ok(answer) = self.post_aside(&suspect.body).await else { return false };
-        let Reply { status, .. } = answer.reply;
+        let Ok(answer) = self.post_aside(&suspect.body, suspect.version).await else { return false };
+        let Reply { status, has_written, .. } = answer.reply;
         let text = self.client.text(answer).await;
         match status {
+            // Nobody has looked at it.
+            200..=299 if suspect.version == Version::V2 && !has_written => false,
             200..=299 => {
                 let behind = |at: &Position| Position { entry: at.entry + 1, ..*at };
                 self.cleared.extend(suspect.samples.iter().map(behind));
@@ -385,12 +429,12 @@ impl Worker {
     fn answered(&mut self) {
         self.backoff.reset();
         self.hold.reset();
-        self.answers.send_replace(Answers::Yes);
+        self.told.answers.send_replace(Answers::Yes);
         self.report.answered(self.pending());
     }
 
     fn failed(&mut self, batch: &Batch) {
         self.metrics.retried(batch.samples);
-        self.answers.send_replace(Answers::No);
+        self.told.answers.send_replace(Answers::No);
     }
 }

@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::builder::Builder;
 use super::outcome::Cause;
+use super::protocol::Version;
 use super::sieve::{Sieve, Sifted};
 use crate::queue::{Position, Record, RecordMeta};
-use crate::wire::v1::RequestBuilder;
 use crate::wire::{DecodeError, Limits};
 
 /// Consecutive samples of one record that a request answers for.
@@ -60,6 +61,8 @@ pub(super) struct Batch {
     parts: Vec<Part>,
     /// A snappy block, ready to be posted.
     pub(super) body: Bytes,
+    /// Of its message.
+    pub(super) version: Version,
     /// Samples in it. None if all that it answers for is left out: then there is nothing to post.
     pub(super) samples: u32,
     /// Bytes of the message before compression.
@@ -128,7 +131,7 @@ pub(super) enum Undecodable {
 /// Puts records together to batches.
 #[derive(Debug)]
 pub(super) struct Assembler {
-    builder: RequestBuilder,
+    builder: Builder,
     limits: Limits,
     parts: Vec<Part>,
     pub(super) sieve: Sieve,
@@ -137,7 +140,7 @@ pub(super) struct Assembler {
 impl Assembler {
     pub(super) fn new(sieve: Sieve) -> Self {
         let limits = Limits { max_samples: 0, max_bytes: 0 };
-        Self { builder: RequestBuilder::new(), limits, parts: Vec::new(), sieve }
+        Self { builder: Builder::new(), limits, parts: Vec::new(), sieve }
     }
 
     /// Whether anything is to be sent so far.
@@ -146,8 +149,8 @@ impl Assembler {
     }
 
     /// Starts a batch of at most this size.
-    pub(super) fn begin(&mut self, limits: Limits) {
-        self.builder.clear();
+    pub(super) fn begin(&mut self, limits: Limits, version: Version) {
+        self.builder.begin(version);
         self.parts.clear();
         self.sieve.begin();
         self.limits = limits;
@@ -173,7 +176,7 @@ impl Assembler {
         let promised = record.meta.samples;
         let was_empty = self.builder.is_empty();
         let to = match &sifted {
-            None => self.builder.push(&record.payload, from, &limits)?.min(promised),
+            None => self.builder.push_record(&record, from, &limits)?.min(promised),
             Some(sifted) => self.push_sifted(sifted, promised, from, &limits)?,
         };
         if to == from {
@@ -190,7 +193,7 @@ impl Assembler {
         Ok(if to < promised || done { Room::Full } else { Room::Left })
     }
 
-    /// As [`RequestBuilder::push`], with entries counted as in the whole record.
+    /// As [`Builder::push`], with entries counted as in the whole record.
     fn push_sifted(
         &mut self,
         sifted: &Sifted,
@@ -220,10 +223,11 @@ impl Assembler {
         let batch = (!parts.is_empty()).then(|| Batch {
             parts,
             body: Bytes::copy_from_slice(self.builder.finish()),
+            version: self.builder.version(),
             samples,
             message_bytes,
         });
-        self.builder.clear();
+        self.builder.begin(self.builder.version());
         batch
     }
 
@@ -251,14 +255,14 @@ impl Assembler {
         if span(&batch.parts) == untouched {
             return Remainder { expired_to, batch: Some(batch) };
         }
-        Remainder { expired_to, batch: self.rebuild(batch.parts) }
+        Remainder { expired_to, batch: self.rebuild(batch.parts, batch.version) }
     }
 
     /// The same samples fit again, and no others: their number is the limit.
-    fn rebuild(&mut self, parts: Vec<Part>) -> Option<Batch> {
+    fn rebuild(&mut self, parts: Vec<Part>, version: Version) -> Option<Batch> {
         let samples = parts.iter().map(|part| part.sent().count()).sum::<usize>();
         let samples = u32::try_from(samples).unwrap_or(u32::MAX);
-        self.begin(Limits { max_samples: samples, ..self.limits });
+        self.begin(Limits { max_samples: samples, ..self.limits }, version);
         for part in parts {
             // It was decoded before; if it cannot be now, what is missing is read from the queue again, and found out there.
             match self.add_within(part.record, part.from, part.sifted, self.limits) {
@@ -285,7 +289,7 @@ mod tests {
 
     fn assembler() -> Assembler {
         let mut assembler = Assembler::new(Sieve::new(0));
-        assembler.begin(LIMITS);
+        assembler.begin(LIMITS, Version::V1);
         assembler
     }
 

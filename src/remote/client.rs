@@ -13,6 +13,7 @@ use super::episode::Episode;
 use super::files::{FileError, Files, Material};
 use super::metrics::EndpointMetrics;
 use super::outcome::Failure;
+use super::protocol::Version;
 use super::request::{self, HeaderError};
 use super::text::{one_line, redacted, shown_location, shown_url};
 use super::tls::{self, TlsError};
@@ -118,7 +119,12 @@ impl Client {
     }
 
     /// Posts a body and waits for the answer's head. `resend` counts from 1; 0 is the first attempt.
-    pub(super) async fn post(&mut self, body: &Bytes, resend: u64) -> Result<Answer, NoAnswer> {
+    pub(super) async fn post(
+        &mut self,
+        body: &Bytes,
+        version: Version,
+        resend: u64,
+    ) -> Result<Answer, NoAnswer> {
         let unusable =
             |error: SetupError| NoAnswer { failure: Failure::Setup, text: one_line(&error.to_string()) };
         self.reload().await.map_err(unusable)?;
@@ -126,8 +132,11 @@ impl Client {
         let Some(ready) = &self.ready else {
             return Err(NoAnswer { failure: Failure::Setup, text: "the program is stopping".to_owned() });
         };
-        let request =
-            ready.http.post(self.config.url.clone()).headers(ready.headers.clone()).body(body.clone());
+        let request = ready
+            .http
+            .post(self.config.url.clone())
+            .headers(request::spoken(&ready.headers, version))
+            .body(body.clone());
         let request = request::numbered(request, resend);
         match request.send().await {
             Ok(response) => {
@@ -240,9 +249,11 @@ impl Answer {
             response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         let status = response.status().as_u16();
+        // The first is that of samples.
+        let written = response.headers().get(WRITTEN[0]).and_then(|value| value.to_str().ok()?.parse().ok());
         let has_written = WRITTEN.iter().any(|name| response.headers().contains_key(*name));
         Self {
-            reply: Reply { status, retry_after: header(RETRY_AFTER), has_written },
+            reply: Reply { status, retry_after: header(RETRY_AFTER), has_written, written },
             location: header(LOCATION).map(|location| shown_location(&location, &config.url)),
             response,
         }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::Config;
 use super::backoff::retry_after;
 use super::outcome::{Cause, Failure, Outcome, Reason};
+use super::protocol::Switch;
 use super::refusal::{self, Blame, Words};
 
 /// So many 429 in a row for one request, without a Retry-After: it may be larger than the burst that the receiver allows, and
@@ -24,6 +25,8 @@ pub(super) struct Reply {
     /// Whether any of the three `X-Prometheus-Remote-Write-*-Written` is there. The numbers in them prove nothing: Cortex says 0
     /// while it stores.
     pub(super) has_written: bool,
+    /// What the one of samples says.
+    pub(super) written: Option<u64>,
 }
 
 /// The settings that have a say in it.
@@ -47,10 +50,6 @@ pub(super) enum Message {
     /// `prometheus.WriteRequest`.
     V1,
     /// `io.prometheus.write.v2.Request`.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the table has its rows; the sender writes 1.0 until 2.0 is built")
-    )]
     V2 {
         /// A 2.0 message to this endpoint was answered with `*-Written` headers before.
         proven: bool,
@@ -70,6 +69,7 @@ pub(super) enum Others {
 pub(super) struct Known {
     pub(super) policy: Policy,
     pub(super) message: Message,
+    pub(super) switch: Switch,
     /// Samples in the request.
     pub(super) samples: u32,
     /// Answers in a row to this very request with this status, this one included.
@@ -88,18 +88,24 @@ pub(super) fn decide(reply: &Reply, text: &str, known: &Known, now: SystemTime) 
     let status = reply.status;
     match status {
         // To 2.0 without any of the headers: nobody has looked at the message, nothing of it is stored.
-        200..=299 if matches!(known.message, Message::V2 { .. }) && !reply.has_written => Outcome::FallBack,
+        200..=299 if matches!(known.message, Message::V2 { .. }) && !reply.has_written => {
+            other_message(status, known)
+        }
         200..=299 => Outcome::Delivered,
         // Followed, a 301 would turn the POST into a GET and its 200 into silent loss; so a redirect is a wrong URL,
         // and a wrong URL is no reason to drop anything, whatever the policy for 4xx.
         300..=399 => Outcome::Hold { status },
+        404 | 405 | 406 | 501 if may_not_know(reply, known) => Outcome::FallBack,
         400 => bad_request(reply, Words::of(text), known),
         401 | 403 | 404 | 405 => wrong_settings(status, known.policy),
         409 => Outcome::Reject { status, cause: Cause::PartlyStored },
         413 => too_large(status, known),
-        415 if matches!(known.message, Message::V2 { .. }) => Outcome::FallBack,
+        415 => match (known.message, known.switch) {
+            (Message::V1, Switch::Pinned) => Outcome::Reject { status, cause: Cause::Refused },
+            (Message::V1 | Message::V2 { .. }, _) => other_message(status, known),
+        },
         429 => too_many(reply, Words::of(text), known, now),
-        402 | 406..=408 | 410..=412 | 414..=428 | 430..=499 => {
+        402 | 406..=408 | 410..=412 | 414 | 416..=428 | 430..=499 => {
             Outcome::Reject { status, cause: Cause::Refused }
         }
         500 => server_error(reply, known, now),
@@ -107,6 +113,20 @@ pub(super) fn decide(reply: &Reply, text: &str, known: &Known, now: SystemTime) 
         // 101 and numbers that HTTP does not have: says nothing about the samples, so they are kept.
         0..=199 | 600..=u16::MAX => Outcome::Retry { reason: Reason::Status(status), after: None },
     }
+}
+
+/// Nothing of it is stored, and it was the message: the other one, or, where that is refused too or not allowed, nobody's samples are
+/// at fault.
+const fn other_message(status: u16, known: &Known) -> Outcome {
+    match known.switch {
+        Switch::Open => Outcome::FallBack,
+        Switch::Pinned | Switch::Spent => Outcome::Hold { status },
+    }
+}
+
+/// A server of 1.0 alone may have said this because of the message.
+fn may_not_know(reply: &Reply, known: &Known) -> bool {
+    known.message == (Message::V2 { proven: false }) && known.switch == Switch::Open && !reply.has_written
 }
 
 /// No answer: the samples may or may not have arrived, so the same bytes go again.
@@ -122,9 +142,9 @@ fn bad_request(reply: &Reply, words: Words, known: &Known) -> Outcome {
         (Words::TooLarge, _) => too_large(status, known),
         // Whatever number they carry: the good part is stored.
         (_, Message::V2 { .. }) if reply.has_written => reject(Cause::PartlyStored),
-        (_, Message::V2 { proven: false }) => Outcome::FallBack,
+        (_, Message::V2 { proven: false }) if may_not_know(reply, known) => Outcome::FallBack,
         (Words::Undecodable | Words::SeriesLimit | Words::PartlyStored, _) => reject(refusal::cause(words)),
-        (Words::SampleTime | Words::Unknown, Message::V1 | Message::V2 { proven: true }) => {
+        (Words::SampleTime | Words::Unknown, Message::V1 | Message::V2 { .. }) => {
             Outcome::Search { status, blame: Blame::of(words) }
         }
     }
@@ -171,6 +191,9 @@ fn server_error(reply: &Reply, known: &Known, now: SystemTime) -> Outcome {
     }
     if known.repeats < known.patience || !known.repeats.is_multiple_of(known.patience) {
         return retry(reply, now);
+    }
+    if may_not_know(reply, known) {
+        return Outcome::FallBack;
     }
     match known.others {
         Others::Unknown => Outcome::Probe { status },

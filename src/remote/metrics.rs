@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connection::Redial;
 use super::outcome::{Cause, Failure};
+use super::protocol::Version;
 
 /// Upper bounds of the request duration histogram, in seconds; `+Inf` follows them.
 pub const DURATION_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -34,6 +35,10 @@ pub struct Snapshot {
     pub highest_sent_timestamp: Option<i64>,
     /// The last finished attempt was answered with 2xx (`_endpoint_up`).
     pub up: bool,
+    /// The version of the last request (`_protocol_info`); none before the first.
+    pub version: Option<Version>,
+    /// Samples of delivered 2.0 requests beyond those that the endpoint says it has written (`_samples_unconfirmed_total`).
+    pub samples_unconfirmed: u64,
     /// The endpoint is held: wrong settings, nothing is dropped.
     pub held: bool,
     /// What the last failure, refusal or rejection said; empties at the next 2xx. One line, without credentials.
@@ -126,6 +131,14 @@ impl EndpointMetrics {
         inner.up = false;
         inner.held = held;
         inner.last_error = Some(error);
+    }
+
+    pub(super) fn speaks(&self, version: Version) {
+        self.write().version = Some(version);
+    }
+
+    pub(super) fn unconfirmed(&self, samples: u64) {
+        self.write().samples_unconfirmed += samples;
     }
 
     pub(super) fn retried(&self, samples: u32) {

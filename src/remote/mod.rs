@@ -2,7 +2,7 @@
 //! samples for whose sake a request is refused.
 //!
 //! `worker` is the loop and `answered` what it does with an answer; `decision` (with `refusal`, `outcome`) says what the answer
-//! means; `search`, `quarantine` and `size` remember what was refused; `sieve` keeps out of a request (`batch`) what must not
+//! means; `protocol` which message an endpoint is sent; `search`, `quarantine` and `size` remember what was refused; `sieve` keeps out of a request (`batch`) what must not
 //! be in it; `client` posts.
 //!
 //! Knows nothing of scraping or of Docker.
@@ -10,6 +10,7 @@
 mod answered;
 mod backoff;
 mod batch;
+mod builder;
 mod client;
 mod connection;
 mod decision;
@@ -18,6 +19,7 @@ mod files;
 mod metrics;
 mod outcome;
 mod pace;
+mod protocol;
 mod quarantine;
 mod refusal;
 mod report;
@@ -40,6 +42,7 @@ pub use connection::{Redial, Resolver};
 pub use files::FileError;
 pub use metrics::{Code, DURATION_BUCKETS, EndpointMetrics, Histogram, Snapshot};
 pub use outcome::{Blame, Cause, Failure, Outcome, Reason};
+pub use protocol::{Learned, ProtobufMessage, Version};
 pub use sender::{Sender, Tuning, spawn, spawn_with};
 pub use tls::{TlsError, install_crypto_provider};
 
@@ -50,6 +53,8 @@ pub struct Config {
     pub name: String,
     /// `REMOTE_WRITE_URL`, used exactly as given; user info has moved to [`Auth::Basic`].
     pub url: reqwest::Url,
+    /// `REMOTE_WRITE_PROTOBUF_MESSAGE`.
+    pub message: ProtobufMessage,
     /// `REMOTE_WRITE_TIMEOUT`: for one request, from connect to the end of the answer.
     pub timeout: Duration,
     /// `REMOTE_WRITE_HEADERS` and `REMOTE_WRITE_TENANT_ID`; values may be secrets.
@@ -137,6 +142,7 @@ mod tests {
         Config {
             name: "default".to_owned(),
             url: url.parse().unwrap(),
+            message: ProtobufMessage::V1,
             timeout: Duration::from_secs(30),
             headers: Vec::new(),
             auth: Auth::None,

@@ -44,7 +44,7 @@ pub enum Outcome {
         /// 413, 400 or 429.
         status: u16,
     },
-    /// The receiver knows remote-write 1.0 only: the same samples as a 1.0 message. Never for a 1.0 message.
+    /// The receiver does not take this message, and has stored nothing: the same samples as the other one.
     FallBack,
 }
 
@@ -155,6 +155,10 @@ impl fmt::Display for Reason {
 pub(super) const fn advice(status: u16) -> &'static str {
     match status {
         300..=399 => "set REMOTE_WRITE_URL to the address that takes the data: redirects are never followed",
+        200..=299 => {
+            "it took 2.0 for 1.0 and stored nothing: set REMOTE_WRITE_PROTOBUF_MESSAGE to auto or 1.0"
+        }
+        415 => "it takes no such message: set REMOTE_WRITE_PROTOBUF_MESSAGE to auto",
         401 => "check REMOTE_WRITE_BASIC_AUTH_*, REMOTE_WRITE_BEARER_TOKEN and REMOTE_WRITE_TENANT_ID",
         403 => "check that this user, token or tenant may write",
         400 => "check the path of REMOTE_WRITE_URL: the receiver serves no such path",

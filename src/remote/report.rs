@@ -6,6 +6,7 @@ use tracing::{error, info, warn};
 
 use super::episode::{Episode, SAY_AGAIN, Sum, Tally};
 use super::outcome::{Cause, Reason, advice};
+use super::protocol::Version;
 use super::quarantine::Sentence;
 use super::text::rounded;
 
@@ -56,6 +57,17 @@ impl Report {
     pub(super) fn delivered(&mut self, samples: u64) {
         if !std::mem::replace(&mut self.greeted, true) {
             info!(endpoint = %self.endpoint, url = %self.url, samples, "the endpoint takes our samples");
+        }
+    }
+
+    /// The endpoint is sent another message from now on, or has shown that it takes this one.
+    pub(super) fn speaks(&self, version: Version, status: u16, said: &str) {
+        let endpoint = &self.endpoint;
+        match version {
+            Version::V2 => info!(%endpoint, url = %self.url, "the endpoint takes remote-write 2.0"),
+            Version::V1 => {
+                info!(%endpoint, url = %self.url, status, said, "the endpoint does not take remote-write 2.0; nothing is lost, the same samples go as 1.0, and 2.0 is tried again in a day");
+            }
         }
     }
 

@@ -3,6 +3,7 @@ use reqwest::header::{
 };
 
 use super::files::Material;
+use super::protocol::Version;
 use super::{Auth, Config};
 
 const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
@@ -74,6 +75,20 @@ fn authorization(
     };
     let mut request = request.build().map_err(|_| HeaderError::Credentials)?;
     Ok(request.headers_mut().remove(AUTHORIZATION))
+}
+
+/// The same headers for a request of this version. Thanos takes 2.0 only if they are these to the byte (receivers section 1).
+pub(super) fn spoken(headers: &HeaderMap, version: Version) -> HeaderMap {
+    let mut headers = headers.clone();
+    match version {
+        Version::V1 => {}
+        Version::V2 => {
+            let content_type = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            headers.insert(VERSION, HeaderValue::from_static("2.0.0"));
+        }
+    }
+    headers
 }
 
 /// Adds what differs from request to request: the count of resends.

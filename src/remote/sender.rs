@@ -9,7 +9,8 @@ use super::Config;
 use super::client::warn_about;
 use super::connection::Resolver;
 use super::metrics::EndpointMetrics;
-use super::worker::{Answers, Worker};
+use super::protocol::Learned;
+use super::worker::{Answers, Told, Worker};
 use crate::queue::Queue;
 
 /// What is no setting; tests change it.
@@ -19,13 +20,20 @@ pub struct Tuning {
     pub min_hold: Duration,
     /// How long it waits at most; the waits in between double.
     pub max_hold: Duration,
+    /// What an earlier process has learned of the endpoint.
+    pub learned: Learned,
     /// Instead of the system's name resolution.
     pub resolver: Option<Resolver>,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { min_hold: Duration::from_secs(60), max_hold: Duration::from_secs(600), resolver: None }
+        Self {
+            min_hold: Duration::from_secs(60),
+            max_hold: Duration::from_secs(600),
+            learned: Learned::Nothing,
+            resolver: None,
+        }
     }
 }
 
@@ -35,6 +43,8 @@ pub struct Sender {
     pub task: JoinHandle<()>,
     /// The endpoint's counters.
     pub metrics: Arc<EndpointMetrics>,
+    /// Which message the endpoint takes, whenever that is learned.
+    pub learned: watch::Receiver<Learned>,
     answers: watch::Receiver<Answers>,
     queue: Queue,
     endpoint: usize,
@@ -87,8 +97,9 @@ pub fn spawn_with(
     warn_about(&config);
     let metrics = Arc::new(EndpointMetrics::default());
     let (answers_seen, answers) = watch::channel(Answers::Unknown);
-    let worker =
-        Worker::new(Arc::new(config), endpoint, queue.clone(), Arc::clone(&metrics), answers_seen, tuning);
+    let (learn, learned) = watch::channel(tuning.learned);
+    let told = Told { answers: answers_seen, learn };
+    let worker = Worker::new(Arc::new(config), endpoint, queue.clone(), Arc::clone(&metrics), told, tuning);
     let task = tokio::spawn(worker.run(cancel));
-    Sender { task, metrics, answers, queue, endpoint }
+    Sender { task, metrics, learned, answers, queue, endpoint }
 }

@@ -15,6 +15,7 @@ use super::decision::Policy;
 use super::metrics::EndpointMetrics;
 use super::outcome::Cause;
 use super::pace::Pace;
+use super::protocol::{Learned, Negotiation, Version};
 use super::report::Report;
 use super::search::Search;
 use super::sieve::{SeriesId, Sieve};
@@ -57,7 +58,16 @@ pub(super) struct Worker {
     read_backoff: Backoff,
     pub(super) report: Report,
     pub(super) metrics: Arc<EndpointMetrics>,
+    pub(super) negotiation: Negotiation,
+    /// Of the last request that was built.
+    version: Version,
+    pub(super) told: Told,
+}
+
+/// What the sender tells outside.
+pub(super) struct Told {
     pub(super) answers: watch::Sender<Answers>,
+    pub(super) learn: watch::Sender<Learned>,
 }
 
 /// What to do after an attempt.
@@ -78,7 +88,7 @@ impl Worker {
         endpoint: usize,
         queue: Queue,
         metrics: Arc<EndpointMetrics>,
-        answers: watch::Sender<Answers>,
+        told: Told,
         tuning: Tuning,
     ) -> Self {
         let client = Client::new(Arc::clone(&config), Arc::clone(&metrics), tuning.resolver);
@@ -87,6 +97,9 @@ impl Worker {
             max_bytes: usize::try_from(config.max_bytes_per_send).unwrap_or(usize::MAX),
         };
         metrics.limits(limits.max_bytes, 0);
+        let mut negotiation = Negotiation::new(config.message, tuning.learned);
+        let version = negotiation.version(now_ms());
+        metrics.speaks(version);
         Self {
             pace: Pace::new(config.rate_limit),
             policy: Policy::of(&config),
@@ -110,7 +123,9 @@ impl Worker {
             queue,
             client,
             metrics,
-            answers,
+            negotiation,
+            version,
+            told,
         }
     }
 
@@ -163,7 +178,8 @@ impl Worker {
         let end = behind(&first);
         let window = self.search.window();
         let max_samples = window.map_or(u32::MAX, |window| window.samples).min(self.limits.max_samples);
-        self.assembler.begin(Limits { max_samples, max_bytes: self.size.bytes() });
+        let version = self.next_version();
+        self.assembler.begin(Limits { max_samples, max_bytes: self.size.bytes() }, version);
         self.assembler.sieve.suspicious = window.is_some();
         let mut room = match self.assembler.add(first, from, now_ms()) {
             Ok(room) => room,
@@ -184,6 +200,17 @@ impl Worker {
             room = self.assembler.add(record, 0, now_ms()).unwrap_or(Room::Full);
         }
         self.assembler.finish()
+    }
+
+    /// The version of the next request. What was found out about requests of another one means nothing for it.
+    fn next_version(&mut self) -> Version {
+        let version = self.negotiation.version(now_ms());
+        if std::mem::replace(&mut self.version, version) != version {
+            self.free_suspects();
+            self.search = Search::default();
+            self.metrics.speaks(version);
+        }
+        version
     }
 
     /// The first record from `sequence` on, however often it takes to read it; `None` when there is none yet, or the queue has
@@ -223,6 +250,10 @@ impl Worker {
                 Next::Probe(delay) => self.wait_for_probe(delay).await,
             }
             history.resend += 1;
+            // The same samples in the other message.
+            if self.negotiation.version(now_ms()) != batch.version {
+                return;
+            }
             match self.still_wanted(batch) {
                 Some(rest) => batch = rest,
                 None => return,
@@ -328,7 +359,7 @@ impl Worker {
     fn settle(&self, to: Position, fate: Fate) -> u64 {
         let settled = self.queue.settle(self.endpoint, to, fate);
         // Whoever waits for the queue to drain looks again.
-        self.answers.send_modify(|_| {});
+        self.told.answers.send_modify(|_| {});
         settled
     }
 }
@@ -342,6 +373,7 @@ pub(super) struct Suspect {
     pub(super) series: Option<(SeriesId, String)>,
     /// The request that was refused.
     pub(super) body: Bytes,
+    pub(super) version: Version,
     pub(super) status: u16,
     pub(super) said: String,
 }

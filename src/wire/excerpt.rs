@@ -29,7 +29,7 @@ pub struct Excerpt {
 pub struct Entry<'a> {
     excerpt: &'a Excerpt,
     refs: &'a [u8],
-    /// Of its sample, ms since the epoch.
+    /// Of its sample or native histogram, ms since the epoch.
     pub timestamp: i64,
 }
 
@@ -88,7 +88,8 @@ impl Excerpt {
         while let Some((number, value)) = field::next(&mut series)? {
             match (number, value) {
                 (1, Value::Bytes(refs)) => entry.refs = refs,
-                (2, Value::Bytes(sample)) => entry.timestamp = read_timestamp(sample)?,
+                (2, Value::Bytes(sample)) => entry.timestamp = read_timestamp(sample, 2)?,
+                (3, Value::Bytes(histogram)) => entry.timestamp = read_timestamp(histogram, 15)?,
                 (_, Value::Bytes(_) | Value::Varint(_) | Value::Fixed64(_) | Value::Fixed32) => {}
             }
         }
@@ -128,10 +129,13 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn read_timestamp(mut sample: &[u8]) -> Result<i64, DecodeError> {
+/// Field number `at` of a message.
+fn read_timestamp(mut message: &[u8], at: u32) -> Result<i64, DecodeError> {
     let mut found = 0;
-    while let Some((number, value)) = field::next(&mut sample)? {
-        if let (2, Value::Varint(timestamp)) = (number, value) {
+    while let Some((number, value)) = field::next(&mut message)? {
+        if let Value::Varint(timestamp) = value
+            && number == at
+        {
             #[expect(clippy::cast_possible_wrap, reason = "an int64 travels as its two's complement")]
             let timestamp = timestamp as i64;
             found = timestamp;

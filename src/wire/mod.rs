@@ -5,17 +5,20 @@
 //! - [`record`] writes one scrape as `io.prometheus.write.v2.Request` messages, from label references that stay encoded from scrape to
 //!   scrape;
 //! - [`v1`] reads such records without copying ([`view`]) and writes `prometheus.WriteRequest`, remembering the labels of series that recur;
+//! - [`v2`] passes a record on as it is, or merges several under one symbol table;
 //! - [`excerpt`] looks at a record entry by entry and copies it without some of them: what a receiver must not get stays out;
 //! - [`decode`] is the way of receivers and tests: prost's derived types.
 
 pub mod decode;
 pub mod excerpt;
+mod extras;
 mod field;
 pub mod record;
 mod shapes;
 pub mod snappy;
 mod symbols;
 pub mod v1;
+pub mod v2;
 pub mod view;
 
 pub use decode::DecodeError;
@@ -29,6 +32,9 @@ pub struct Limits {
     /// Bytes before compression.
     pub max_bytes: usize,
 }
+
+/// A record holds 2,000 samples and 1 MiB at most, unless a single sample is larger; 64 MiB is far beyond any body limit.
+const MAX_RECORD_BYTES: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -250,8 +250,8 @@ fn around_sample(series: &[u8]) -> Option<(&[u8], &[u8])> {
     field::next(&mut rest).ok()??;
     let (sample, tail) = before.split_at(before.len() - rest.len());
     while let Some((number, _)) = field::next(&mut rest).ok()? {
-        // Of a field that comes twice the last would count.
-        if number <= 2 {
+        // Of a field that comes twice the last would count; native histograms and exemplars are samples' data, not the series'.
+        if number <= 4 {
             return None;
         }
     }

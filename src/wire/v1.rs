@@ -3,17 +3,14 @@
 //! Samples keep the order of the queue, so those of one series stay in timestamp order (remote-write 1.13) however many records are
 //! merged into a request.
 
+use super::extras::Extras;
 use super::field::Value;
 use super::shapes::Shapes;
 use super::snappy::{self, Compressor};
-use super::view::{self, Series, Symbols};
-use super::{DecodeError, Limits, field};
+use super::view::{self, Symbols};
+use super::{DecodeError, Limits, MAX_RECORD_BYTES, field};
 
 const TIMESERIES: u32 = 1;
-const LABELS: u32 = 1;
-
-/// A record holds 2,000 samples and 1 MiB at most, unless a single sample is larger; 64 MiB is far beyond any body limit.
-const MAX_RECORD_BYTES: usize = 64 << 20;
 
 /// Builds one request after the other in the same buffers.
 #[derive(Debug, Default)]
@@ -24,6 +21,7 @@ pub struct RequestBuilder {
     symbols: Symbols,
     pub(super) shapes: Shapes,
     labels: Vec<u8>,
+    extras: Extras,
     compressor: Compressor,
 }
 
@@ -113,10 +111,15 @@ impl RequestBuilder {
                         read = true;
                     }
                     let parsed = view::read_series(series)?;
-                    let highest = encode_labels(&self.record, &self.symbols, &parsed, &mut self.labels)?;
+                    let highest =
+                        view::spell_labels(&self.record, &self.symbols, parsed.refs, &mut self.labels)?;
                     self.shapes.learn(&mut known, series, &self.labels, highest);
                     let sample = field::sample_field(parsed.sample.value, parsed.sample.timestamp);
-                    put_series(&self.labels, sample.as_slice(), room, &mut self.message)
+                    let data = match parsed.is_plain {
+                        true => sample.as_slice(),
+                        false => self.extras.write(&self.record, &self.symbols, series, &parsed)?,
+                    };
+                    put_series(&self.labels, data, room, &mut self.message)
                 }
             };
             self.samples += u32::from(fits);
@@ -139,24 +142,4 @@ fn put_series(labels: &[u8], sample: &[u8], room: usize, message: &mut Vec<u8>) 
     message.extend_from_slice(labels);
     message.extend_from_slice(sample);
     true
-}
-
-/// Spells the labels of a series out, as fields of a `TimeSeries`, into `out`, which is emptied first; tells the highest reference.
-fn encode_labels(
-    record: &[u8],
-    symbols: &Symbols,
-    series: &Series<'_>,
-    out: &mut Vec<u8>,
-) -> Result<u32, DecodeError> {
-    out.clear();
-    let mut highest = 0;
-    for pair in series.labels() {
-        let references = pair?;
-        highest = highest.max(references.0).max(references.1);
-        let (name, value) = (symbols.get(record, references.0)?, symbols.get(record, references.1)?);
-        field::put_len(LABELS, field::bytes_len(name) + field::bytes_len(value), out);
-        field::put_bytes(1, name, out);
-        field::put_bytes(2, value, out);
-    }
-    Ok(highest)
 }

@@ -38,6 +38,11 @@ impl Symbols {
         Ok(())
     }
 
+    /// How many symbols there are.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.ranges.len()).unwrap_or(u32::MAX)
+    }
+
     /// How many bytes at the front of the message are nothing but symbols, and how many symbols.
     pub(super) fn front(&self) -> (usize, u32) {
         self.front
@@ -67,33 +72,66 @@ pub struct Sample {
 /// One `TimeSeries` with the first of its samples (records hold one sample in each).
 #[derive(Clone, Copy, Debug)]
 pub struct Series<'a> {
-    refs: &'a [u8],
+    pub(super) refs: &'a [u8],
     /// The sample.
     pub sample: Sample,
+    /// Whether there is one; a native histogram has none beside it (remote-write 2.09).
+    pub(super) has_sample: bool,
+    /// Whether it is all there is: no native histogram, no exemplar.
+    pub(super) is_plain: bool,
 }
 
 impl<'a> Series<'a> {
     /// Pairs of references: name and value of each label, in order.
     pub fn labels(&self) -> impl Iterator<Item = Result<(u32, u32), DecodeError>> + use<'a> {
-        let mut rest = self.refs;
-        std::iter::from_fn(move || {
-            if rest.is_empty() {
-                return None;
-            }
-            let mut pair = || {
-                let name = reference(&mut rest)?;
-                if rest.is_empty() {
-                    return Err(DecodeError::OddReferences);
-                }
-                Ok((name, reference(&mut rest)?))
-            };
-            let pair = pair();
-            if pair.is_err() {
-                rest = &[];
-            }
-            Some(pair)
-        })
+        pairs(self.refs)
     }
+}
+
+fn pairs(refs: &[u8]) -> impl Iterator<Item = Result<(u32, u32), DecodeError>> + use<'_> {
+    let mut rest = refs;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let mut pair = || {
+            let name = reference(&mut rest)?;
+            if rest.is_empty() {
+                return Err(DecodeError::OddReferences);
+            }
+            Ok((name, reference(&mut rest)?))
+        };
+        let pair = pair();
+        if pair.is_err() {
+            rest = &[];
+        }
+        Some(pair)
+    })
+}
+
+/// Spells labels out as 1.0 has them, as field 1 of a `TimeSeries` or an `Exemplar`, into `out`, which is emptied first; tells the highest
+/// of the references.
+///
+/// # Errors
+/// When a reference is outside the table, or one has no other beside it.
+pub(super) fn spell_labels(
+    record: &[u8],
+    symbols: &Symbols,
+    refs: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<u32, DecodeError> {
+    const LABELS: u32 = 1;
+    out.clear();
+    let mut highest = 0;
+    for pair in pairs(refs) {
+        let references = pair?;
+        highest = highest.max(references.0).max(references.1);
+        let (name, value) = (symbols.get(record, references.0)?, symbols.get(record, references.1)?);
+        field::put_len(LABELS, field::bytes_len(name) + field::bytes_len(value), out);
+        field::put_bytes(1, name, out);
+        field::put_bytes(2, value, out);
+    }
+    Ok(highest)
 }
 
 fn reference(refs: &mut &[u8]) -> Result<u32, DecodeError> {
@@ -137,11 +175,13 @@ impl<'a> Iterator for SeriesIter<'a> {
 }
 
 pub(super) fn read_series(mut message: &[u8]) -> Result<Series<'_>, DecodeError> {
-    let mut series = Series { refs: &[], sample: Sample { value: 0.0, timestamp: 0 } };
+    let sample = Sample { value: 0.0, timestamp: 0 };
+    let mut series = Series { refs: &[], sample, has_sample: false, is_plain: true };
     while let Some((number, value)) = field::next(&mut message)? {
         match (number, value) {
             (1, Value::Bytes(refs)) => series.refs = refs,
-            (2, Value::Bytes(sample)) => series.sample = read_sample(sample)?,
+            (2, Value::Bytes(sample)) => (series.sample, series.has_sample) = (read_sample(sample)?, true),
+            (3 | 4, Value::Bytes(_)) => series.is_plain = false,
             (_, Value::Bytes(_) | Value::Varint(_) | Value::Fixed64(_) | Value::Fixed32) => {}
         }
     }

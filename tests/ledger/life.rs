@@ -116,8 +116,11 @@ impl Life {
         let mut servers = JoinSet::new();
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let (collection, sending) = (CancellationToken::new(), CancellationToken::new());
-        let tuning =
-            Tuning { min_hold: Duration::from_millis(1), max_hold: Duration::from_millis(2), resolver: None };
+        let tuning = Tuning {
+            min_hold: Duration::from_millis(1),
+            max_hold: Duration::from_millis(2),
+            ..Tuning::default()
+        };
         let mut senders = Vec::new();
         for endpoint in 0..ENDPOINTS {
             let port = endpoint::listen(endpoint, arrived.clone(), &mut servers).await;

@@ -55,7 +55,7 @@ fn answer(dice: &mut Dice) -> Answer {
 
 fn word(answer: &Answer) -> String {
     match answer {
-        Answer::Status(reply) => reply.status.to_string(),
+        Answer::Status(reply) | Answer::StorePart { reply, .. } => reply.status.to_string(),
         Answer::Normal | Answer::Hang | Answer::Close | Answer::CloseMidAnswer | Answer::StoreThenClose => {
             format!("{answer:?}")
         }

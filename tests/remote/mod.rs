@@ -5,6 +5,7 @@ mod delivery;
 mod expiry;
 mod failures;
 mod held;
+mod negotiation;
 mod outage;
 mod pace;
 mod poison;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use docker_remote_write::remote::{Auth, Config, Tls};
+use docker_remote_write::remote::{Auth, Config, ProtobufMessage, Tls};
 
 /// An endpoint with quick retries; everything else is off, or as by default.
 pub(crate) fn config(url: &str) -> Config {
     Config {
         name: "test".to_owned(),
         url: url.parse().unwrap(),
+        message: ProtobufMessage::V1,
         timeout: Duration::from_secs(30),
         headers: Vec::new(),
         auth: Auth::None,

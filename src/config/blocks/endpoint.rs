@@ -13,7 +13,7 @@ use super::super::reader::{Parsed, count_within, duration_within, size_within};
 use super::document::{Block, Field, QueueConfig, TlsConfig};
 use super::{Notes, auth, default_of};
 use crate::model::{Secret, SecretSource};
-use crate::remote::{Auth, Config, Pem, Tls, TlsVersion};
+use crate::remote::{Auth, Config, Pem, ProtobufMessage, Tls, TlsVersion};
 
 /// `None` only beside a misfit.
 pub(super) fn build(
@@ -36,10 +36,10 @@ pub(super) fn build(
         Some((name, _)) => Some(name),
         None => url.as_ref().map(|((url, _), _)| name_of_host(url)),
     };
-    notes.take("protobuf_message", block.protobuf_message, |text| match text.as_str() {
-        "prometheus.WriteRequest" => Ok(()),
-        "io.prometheus.write.v2.Request" => Err("2.0 is not built yet".to_owned()),
-        _ => Err("is not one of the words for it; allowed: prometheus.WriteRequest".to_owned()),
+    let message = notes.take("protobuf_message", block.protobuf_message, |text| match text.as_str() {
+        "prometheus.WriteRequest" => Ok(ProtobufMessage::V1),
+        "io.prometheus.write.v2.Request" => Ok(ProtobufMessage::V2),
+        _ => Err("is not one of the words for it; allowed: prometheus.WriteRequest, io.prometheus.write.v2.Request".to_owned()),
     });
     let headers = read_headers(block.headers, notes);
     let (url, user_info) = match url {
@@ -65,6 +65,7 @@ pub(super) fn build(
     Some(Config {
         name: name?,
         url,
+        message: message.map_or(ProtobufMessage::Auto, |(message, _)| message),
         timeout: timeout?.0,
         headers,
         auth,

@@ -39,10 +39,10 @@ pub(super) const SENDING: &[Setting] = &[
     setting(
         Group::Endpoint,
         "REMOTE_WRITE_PROTOBUF_MESSAGE",
-        Kind::Choice(&["auto", "prometheus.WriteRequest", "1.0"]),
+        Kind::Choice(&["auto", "prometheus.WriteRequest", "1.0", "io.prometheus.write.v2.Request", "2.0"]),
         Default::Value("auto"),
         "auto",
-        "The message that is sent. auto means prometheus.WriteRequest (1.0) until 2.0 is built.",
+        "The message that is sent. auto is 2.0, and 1.0 to an endpoint that does not take it; that is remembered, and asked again each day.",
     ),
     secret(
         Group::Endpoint,

@@ -181,7 +181,7 @@ fn what_does_not_fit_is_told_with_its_line_and_column() {
         ),
         ("- url: https://h/w\n  oauth2: {client_id: x}\n", "oauth2 is not built yet"),
         ("- url: https://h/w\n  bearer_token: x\n", "bearer_token is an old name: write authorization"),
-        ("- url: https://h/w\n  protobuf_message: io.prometheus.write.v2.Request\n", "2.0 is not built yet"),
+        ("- url: https://h/w\n  protobuf_message: '2.0'\n", "protobuf_message is not one of the words"),
         ("- url: [", "line "),
         ("- url: *x\n", "line 1, column 8: unknown anchor"),
     ] {

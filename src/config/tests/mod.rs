@@ -206,13 +206,6 @@ fn the_shortest_backoff_is_not_longer_than_the_longest() {
 
 #[test]
 fn protocols_of_later_issues_are_refused_as_not_built_yet() {
-    for word in ["io.prometheus.write.v2.Request", "2.0"] {
-        assert_problem(
-            &[("REMOTE_WRITE_PROTOBUF_MESSAGE", word)],
-            "REMOTE_WRITE_PROTOBUF_MESSAGE",
-            "not built yet",
-        );
-    }
     assert_problem(
         &[("SCRAPE_FALLBACK_PROTOCOL", "OpenMetricsText2.0.0")],
         "SCRAPE_FALLBACK_PROTOCOL",
@@ -223,6 +216,21 @@ fn protocols_of_later_issues_are_refused_as_not_built_yet() {
         "REMOTE_WRITE_PROTOBUF_MESSAGE",
         "not one of the words",
     );
+}
+
+#[test]
+fn every_word_for_the_message_is_understood() {
+    use crate::remote::ProtobufMessage;
+    for (word, message) in [
+        ("", ProtobufMessage::Auto),
+        ("auto", ProtobufMessage::Auto),
+        ("prometheus.WriteRequest", ProtobufMessage::V1),
+        ("1.0", ProtobufMessage::V1),
+        ("io.prometheus.write.v2.Request", ProtobufMessage::V2),
+        ("2.0", ProtobufMessage::V2),
+    ] {
+        assert_eq!(endpoint(&[("REMOTE_WRITE_PROTOBUF_MESSAGE", word)]).message, message, "{word}");
+    }
 }
 
 #[test]

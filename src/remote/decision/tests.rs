@@ -10,6 +10,7 @@ const PATIENCE: u32 = 5;
 const FIRST: Known = Known {
     policy: KIND,
     message: Message::V1,
+    switch: Switch::Pinned,
     samples: 100,
     repeats: 1,
     patience: PATIENCE,
@@ -17,8 +18,8 @@ const FIRST: Known = Known {
     searching_500: false,
 };
 const LONE: Known = Known { samples: 1, ..FIRST };
-const NEW_V2: Known = Known { message: Message::V2 { proven: false }, ..FIRST };
-const PROVEN_V2: Known = Known { message: Message::V2 { proven: true }, ..FIRST };
+const NEW_V2: Known = Known { message: Message::V2 { proven: false }, switch: Switch::Open, ..FIRST };
+const PROVEN_V2: Known = Known { message: Message::V2 { proven: true }, switch: Switch::Open, ..FIRST };
 
 fn reply(status: u16) -> Reply {
     Reply { status, ..Reply::default() }
@@ -89,11 +90,37 @@ fn an_ambiguous_400_to_2_0_falls_back_once_and_not_after_proof_rw_2_18() {
 #[test]
 fn wrong_settings_hold_the_endpoint_or_are_final_as_the_setting_says() {
     for code in [401, 403, 404, 405] {
-        for known in [FIRST, NEW_V2, PROVEN_V2] {
+        for known in [FIRST, PROVEN_V2] {
             assert_eq!(status(code, &known), Outcome::Hold { status: code });
         }
         assert_eq!(status(code, &letter()), refused(code));
     }
+}
+
+#[test]
+fn what_an_old_receiver_may_say_to_2_0_has_it_tried_as_1_0_rw_2_18() {
+    for code in [404, 405, 406, 501] {
+        assert_eq!(status(code, &NEW_V2), Outcome::FallBack);
+        assert_ne!(status(code, &PROVEN_V2), Outcome::FallBack);
+        assert_ne!(status(code, &FIRST), Outcome::FallBack);
+    }
+    assert_eq!(status(401, &NEW_V2), Outcome::Hold { status: 401 });
+    // 500 again and again, as other servers fail over what they do not know.
+    let stuck = Known { repeats: PATIENCE, ..NEW_V2 };
+    assert_eq!(status(500, &stuck), Outcome::FallBack);
+    assert_eq!(status(500, &NEW_V2), retry(500));
+}
+
+#[test]
+fn a_message_that_must_not_change_holds_the_endpoint_and_loses_nothing() {
+    for switch in [Switch::Pinned, Switch::Spent] {
+        let known = Known { switch, ..PROVEN_V2 };
+        for code in [200, 204, 415] {
+            assert_eq!(status(code, &known), Outcome::Hold { status: code });
+        }
+    }
+    assert_eq!(status(415, &Known { switch: Switch::Spent, ..FIRST }), Outcome::Hold { status: 415 });
+    assert_eq!(status(415, &Known { switch: Switch::Open, ..FIRST }), Outcome::FallBack);
 }
 
 #[test]
