@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::outcome::Cause;
 use super::sieve::{Sieve, Sifted};
-use crate::queue::{Position, Record, RecordMeta};
+use crate::queue::{Form, Position, Record, RecordMeta};
 use crate::wire::v1::RequestBuilder;
 use crate::wire::{DecodeError, Limits};
 
@@ -173,7 +173,7 @@ impl Assembler {
         let promised = record.meta.samples;
         let was_empty = self.builder.is_empty();
         let to = match &sifted {
-            None => self.builder.push(&record.payload, from, &limits)?.min(promised),
+            None => self.push_whole(&record, from, &limits)?.min(promised),
             Some(sifted) => self.push_sifted(sifted, promised, from, &limits)?,
         };
         if to == from {
@@ -188,6 +188,13 @@ impl Assembler {
         let done = self.builder.is_empty() && !self.sieve.has_aside();
         self.parts.push(Part { record, from, to, sifted });
         Ok(if to < promised || done { Room::Full } else { Room::Left })
+    }
+
+    fn push_whole(&mut self, record: &Record, from: u32, limits: &Limits) -> Result<u32, DecodeError> {
+        match record.form {
+            Form::Packed => self.builder.push(&record.payload, from, limits),
+            Form::Raw(_) => self.builder.push_raw(&record.payload, from, limits),
+        }
     }
 
     /// As [`RequestBuilder::push`], with entries counted as in the whole record.
@@ -302,7 +309,7 @@ mod tests {
         let payload = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).unwrap();
         let max_timestamp = first + i64::from(count) - 1;
         let meta = RecordMeta { samples: count, markers: 0, min_timestamp: first, max_timestamp };
-        Record { sequence, meta, payload: payload.into() }
+        Record { sequence, meta, payload: payload.into(), form: Form::Packed }
     }
 
     fn timestamps(batch: &Batch) -> Vec<i64> {
