@@ -6,8 +6,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use docker_remote_write::model::Labels;
-use docker_remote_write::queue::{Changes, Config, Fate, Journal, Position, Queue, RecordMeta, Storage};
+use docker_remote_write::queue::{
+    Changes, Config, Fate, Form, Journal, Pack, Position, Queue, RecordMeta, Storage,
+};
 use docker_remote_write::scrape::{ChangeKind, Format, Ingest, Relabelling, Rules};
+use docker_remote_write::wire::snappy;
 use docker_remote_write::wire::{Counts, Limits, RecordEncoder};
 
 /// As the collector cuts.
@@ -100,11 +103,13 @@ impl Pipe {
                 ChangeKind::Ended => changes.remove(entry.as_bytes()),
             }
         }
-        encoder.encode(
+        encoder.encode_raw(
             ingest.samples(),
+            ingest.exemplars(),
             |slot| ingest.describe(slot),
-            |counts, payload| {
-                last = journal.append(meta(counts), Bytes::copy_from_slice(payload), changes);
+            |counts, record| {
+                let form = Form::Raw(Pack(snappy::pack));
+                last = journal.append_as(form, meta(counts), Bytes::from(record), changes);
                 changes.clear();
                 records += 1;
             },

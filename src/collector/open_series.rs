@@ -4,8 +4,9 @@ use bytes::Bytes;
 use tracing::warn;
 
 use crate::model::Labels;
-use crate::queue::{Changes, Journal, RecordMeta};
+use crate::queue::{Changes, Form, Journal, Pack, RecordMeta};
 use crate::scrape::{ChangeKind, Ingest, SeriesChange};
+use crate::wire::snappy;
 
 /// One source's journal.
 #[derive(Debug)]
@@ -36,9 +37,9 @@ impl OpenSeries {
     }
 
     /// Queues a record, and what it changes.
-    pub(super) fn append(&mut self, meta: RecordMeta, payload: Bytes, brings: &[SeriesChange], of: &Ingest) {
+    pub(super) fn append(&mut self, meta: RecordMeta, record: Bytes, brings: &[SeriesChange], of: &Ingest) {
         self.collect(brings, of);
-        self.journal.append(meta, payload, &self.changes);
+        self.journal.append_as(Form::Raw(Pack(snappy::pack)), meta, record, &self.changes);
     }
 
     /// Notes what no record brings, and the whole set if the journal wants it.

@@ -89,16 +89,16 @@ impl Source {
         let ingest = &*ingest;
         let mut changes = ingest.changes();
         let mut samples = 0;
-        encoder.encode_with(
+        encoder.encode_raw(
             ingest.samples(),
             ingest.exemplars(),
             |slot| ingest.describe(slot),
-            |counts, payload| {
+            |counts, record| {
                 samples += counts.samples as usize;
                 let brought = changes.partition_point(|change| change.sample < samples);
                 let (brought, later) = changes.split_at(brought);
                 changes = later;
-                open.append(meta(counts), Bytes::copy_from_slice(payload), brought, ingest);
+                open.append(meta(counts), Bytes::from(record), brought, ingest);
             },
         );
         open.conclude(changes, ingest);

@@ -1,5 +1,8 @@
 //! The queue as pure memory: what is where, who has taken what, what is counted as what. No I/O, no clock, no lock.
 
+mod cursors;
+mod packing;
+
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -13,7 +16,7 @@ use super::opening::Opening;
 use super::ring::{Evicted, Ring};
 use super::shelf::Shelf;
 use super::{
-    Config, Damage, EndpointStats, Fate, Ledger, Position, Record, RecordMeta, RemovedEndpoint, Stats,
+    Config, Damage, EndpointStats, Fate, Form, Ledger, Position, Record, RecordMeta, RemovedEndpoint, Stats,
 };
 use super::{Storage, format, segment};
 
@@ -57,6 +60,10 @@ pub(super) struct Book {
     beside: u64,
     /// Records up to this one bring changes of journals: they are written at once.
     pub(super) urgent: u64,
+    /// Changes of journals count only if the record of this sequence, or an older one, is on disk or behind a cursor.
+    pub(super) noted: u64,
+    /// Records before this sequence may be on disk.
+    entrusted: u64,
     closed: bool,
     pub(super) health: Health,
     notices: Vec<Notice>,
@@ -88,6 +95,8 @@ impl Book {
             max_memory_bytes: config.max_memory_bytes,
             beside: opening.journal_bytes,
             urgent: 0,
+            noted: 0,
+            entrusted: opening.next,
             closed: false,
             health: Health::default(),
             notices: Vec::new(),
@@ -120,7 +129,7 @@ impl Book {
         self.next
     }
 
-    pub(super) fn append(&mut self, meta: RecordMeta, payload: Bytes, now: Instant) -> u64 {
+    pub(super) fn append(&mut self, meta: RecordMeta, payload: Bytes, form: Form, now: Instant) -> u64 {
         let sequence = self.next;
         self.next += 1;
         self.appended_records += 1;
@@ -136,7 +145,7 @@ impl Book {
             length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
             offset: 0,
         });
-        self.ring.push(Record { sequence, meta, payload }, now);
+        self.ring.push(Record { sequence, meta, payload, form }, now);
         if self.closed {
             self.lose(sequence, Loss::Exit);
             self.ring.remove(sequence);
@@ -233,10 +242,15 @@ impl Book {
     /// endpoint is behind; else `linger` after its append, so that endpoints that answer take it before.
     pub(super) fn write_due(&self, linger: Duration) -> Option<Instant> {
         let (oldest, since) = self.ring.all_waiting().next()?;
-        let behind = self.index.first_from(0).is_some_and(|entry| self.ring.is_written(entry.sequence));
+        let behind = self.is_behind();
         let pressed = self.ring.waiting_bytes() > self.max_memory_bytes / 2;
         let urgent = oldest.sequence <= self.urgent;
         Some(if behind || pressed || urgent { since } else { since + linger })
+    }
+
+    /// Whether an endpoint still needs something that had to be written.
+    fn is_behind(&self) -> bool {
+        self.index.first_from(0).is_some_and(|entry| self.ring.is_written(entry.sequence))
     }
 
     /// The oldest records that wait, at least one and together no more than a segment takes, and holds them in the ring
@@ -252,7 +266,9 @@ impl Book {
             }
             batch.push(record.clone());
         }
-        self.ring.hold(batch.last().map_or(0, |record| record.sequence + 1));
+        let end = batch.last().map_or(0, |record| record.sequence + 1);
+        self.entrusted = self.entrusted.max(end);
+        self.ring.hold(end);
         batch
     }
 
@@ -327,23 +343,6 @@ impl Book {
         self.notices.push(Notice::Damaged { sequence, samples: entry.samples });
         self.lose(sequence, Loss::Overflow);
         self.prune();
-    }
-
-    /// Cursors that differ from what was last persisted.
-    pub(super) fn dirty_cursors(&self) -> Vec<(usize, Position)> {
-        let dirty = self.accounts.iter().enumerate().filter(|(_, account)| account.is_dirty());
-        dirty.map(|(endpoint, account)| (endpoint, account.cursor)).collect()
-    }
-
-    pub(super) fn has_dirty_cursor(&self) -> bool {
-        self.accounts.iter().any(Account::is_dirty)
-    }
-
-    /// What its cursor file says; `None` where that is not known any more.
-    pub(super) fn persisted(&mut self, endpoint: usize, position: Option<Position>) {
-        if let Some(account) = self.accounts.get_mut(endpoint) {
-            account.persisted = position;
-        }
     }
 
     /// At the end, when everything is taken and the cursors are safe: the newest segment may go too, so that a renamed

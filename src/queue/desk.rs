@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use super::book::Book;
 use super::health::Work;
 use super::journal::notebook::{Notebooks, Step};
-use super::{Position, ReadError, Record};
+use super::{Form, Position, ReadError, Record};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Timing {
     pub(super) unreadable: Duration,
     /// How long a record is left to the endpoints before it is written, while none of them is behind.
     pub(super) linger: Duration,
+    /// How long a cursor may wait that has moved over nothing on disk: a kill would repeat none of it.
+    pub(super) idle_cursor: Duration,
 }
 
 impl Default for Timing {
@@ -31,7 +33,8 @@ impl Default for Timing {
         let five = Duration::from_secs(5);
         // Endpoints answer within milliseconds, and a kill may take what was scraped in the last second.
         let linger = Duration::from_millis(250);
-        Self { stall: five, retry: five, sync: five, unreadable: Duration::from_secs(30), linger }
+        let unreadable = Duration::from_secs(30);
+        Self { stall: five, retry: five, sync: five, unreadable, linger, idle_cursor: five }
     }
 }
 
@@ -81,7 +84,30 @@ pub(super) struct Desk {
     pub(super) phase: Phase,
     /// Written by the thread when it has written something.
     pub(super) sync_at: Option<Instant>,
+    /// Since when cursors are not as they were last written.
+    moved_at: Option<Instant>,
     retired: bool,
+    thread: Thread,
+}
+
+/// What the queue's thread does: a ring costs both sides some 10 us, so it is rung for only when it sleeps, and too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Thread {
+    /// It is at work, and looks again before it sleeps; or it has been rung for; or there is none.
+    Awake,
+    /// Until then, or until it is rung for.
+    Asleep(Option<Instant>),
+}
+
+/// One kind of task and since when it is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Duty {
+    Journal,
+    Cursors,
+    Write,
+    Read,
+    Remove,
+    Sync,
 }
 
 pub(super) struct Shared {
@@ -106,7 +132,9 @@ impl Shared {
             reads: VecDeque::new(),
             phase: Phase::Running,
             sync_at: None,
+            moved_at: None,
             retired: false,
+            thread: Thread::Awake,
         };
         let (closed, panicked) = (watch::Sender::new(false), watch::Sender::new(false));
         Self { desk: Mutex::new(desk), bell: Condvar::new(), end, closed, panicked, timing }
@@ -117,20 +145,29 @@ impl Shared {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works on the book, then says what it has to say, and wakes the thread if there is something to do for it.
+    /// Works on the book, then says what it has to say, and wakes the thread if there is something to do for it before it would look
+    /// by itself.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> T {
         let mut desk = self.lock();
         let result = work(&mut desk);
         let notices = desk.book.take_notices();
+        let ring = desk.oversleeps(Instant::now(), &self.timing);
         drop(desk);
-        self.bell.notify_one();
+        if ring {
+            self.bell.notify_one();
+        }
         notices.iter().for_each(super::notice::Notice::say);
         result
     }
 
-    /// Wakes the queue's thread.
-    pub(super) fn ring(&self) {
-        self.bell.notify_one();
+    /// The records as they go to disk; the ring has them so from now on. Nobody waits while they are packed.
+    pub(super) fn packed(&self, batch: Vec<Record>) -> Vec<Record> {
+        if batch.iter().all(|record| record.form == Form::Packed) {
+            return batch;
+        }
+        let packed: Vec<Record> = batch.into_iter().map(Record::packed).collect();
+        self.with(|desk| packed.iter().for_each(|record| desk.book.repack(record.clone())));
+        packed
     }
 
     /// Waits for the next thing to do.
@@ -141,18 +178,37 @@ impl Shared {
             if let Some(task) = desk.pick(now, &self.timing) {
                 return task;
             }
-            desk = match desk.wake_at(now, &self.timing) {
+            let until = desk.wake_at(now, &self.timing);
+            desk.thread = Thread::Asleep(until);
+            desk = match until {
                 Some(at) => {
                     let wait = self.bell.wait_timeout(desk, at.saturating_duration_since(now));
                     wait.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => self.bell.wait(desk).unwrap_or_else(PoisonError::into_inner),
             };
+            desk.thread = Thread::Awake;
         }
     }
 }
 
 impl Desk {
+    /// Whether the thread must be rung for; if so, it counts as awake from now on.
+    fn oversleeps(&mut self, now: Instant, timing: &Timing) -> bool {
+        let Thread::Asleep(until) = self.thread else { return false };
+        let over = match self.phase {
+            Phase::Running => {
+                let due = self.wake_at(now, timing);
+                due.is_some_and(|due| until.is_none_or(|until| due < until))
+            }
+            Phase::Closing | Phase::Abandoned | Phase::Closed => true,
+        };
+        if over {
+            self.thread = Thread::Awake;
+        }
+        over
+    }
+
     /// Changes of journals first: nothing must say that their record came to be before they are there. Then cursors, which keep a kill
     /// from repeating requests; then new records, then those who wait for old ones.
     fn pick(&mut self, now: Instant, timing: &Timing) -> Option<Task> {
@@ -161,30 +217,9 @@ impl Desk {
             Phase::Closing => true,
             Phase::Abandoned | Phase::Closed => return Some(Task::Abandon),
         };
-        let ready = |work| self.book.health.ready(work, now);
-        if ready(Work::Journal)
-            && let Some(task) = self.journal_task()
-        {
+        let due = self.duties(now, timing).into_iter().find(|(_, at)| at.is_some_and(|at| at <= now));
+        if let Some(task) = due.and_then(|(duty, _)| self.task(duty)) {
             return Some(task);
-        }
-        if ready(Work::Cursor) && self.book.has_dirty_cursor() {
-            return Some(Task::Cursors(self.book.dirty_cursors()));
-        }
-        if ready(Work::Record)
-            && let Some(due) = self.book.write_due(timing.linger)
-            && (closing || now >= due)
-        {
-            return Some(Task::Write(self.book.take_batch()));
-        }
-        if let Some(request) = self.reads.pop_front() {
-            return Some(Task::Read(request));
-        }
-        if ready(Work::Removal) && self.book.shelf.has_doomed() {
-            return Some(Task::Remove(self.book.shelf.take_doomed()));
-        }
-        let due = self.sync_at.is_some_and(|at| closing || now >= at);
-        if due && ready(Work::Sync) {
-            return Some(Task::Sync);
         }
         if !closing {
             return None;
@@ -197,6 +232,60 @@ impl Desk {
         Some(Task::Finish)
     }
 
+    /// When the first duty is due.
+    pub(super) fn wake_at(&mut self, now: Instant, timing: &Timing) -> Option<Instant> {
+        self.duties(now, timing).into_iter().filter_map(|(_, at)| at).min()
+    }
+
+    /// What is to be done from when on, in the order in which it is to be done.
+    fn duties(&mut self, now: Instant, timing: &Timing) -> [(Duty, Option<Instant>); 6] {
+        let closing = self.phase == Phase::Closing;
+        let soon = |wanted: bool| wanted.then_some(now);
+        let at_close = |at: Instant| if closing { now } else { at };
+        let write = self.book.write_due(timing.linger).map(at_close);
+        let cursors = self.cursors_due(now, timing, write).map(at_close);
+        let journal = soon(self.journal_task().is_some());
+        let rested = |work, at: Option<Instant>| self.book.health.not_before(work, at);
+        [
+            (Duty::Journal, rested(Work::Journal, journal)),
+            (Duty::Cursors, rested(Work::Cursor, cursors)),
+            (Duty::Write, rested(Work::Record, write)),
+            (Duty::Read, soon(!self.reads.is_empty())),
+            (Duty::Remove, rested(Work::Removal, soon(self.book.shelf.has_doomed()))),
+            (Duty::Sync, rested(Work::Sync, self.sync_at.map(at_close))),
+        ]
+    }
+
+    /// Cursors are written at once if a kill would repeat something without that, and before any record: what everybody has taken and
+    /// nobody has written ends with the process.
+    fn cursors_due(&mut self, now: Instant, timing: &Timing, write: Option<Instant>) -> Option<Instant> {
+        if !self.book.has_dirty_cursor() {
+            self.moved_at = None;
+            return None;
+        }
+        let moved = *self.moved_at.get_or_insert(now);
+        if self.book.kill_repeats() {
+            return Some(moved);
+        }
+        let idle = moved + timing.idle_cursor;
+        Some(write.map_or(idle, |write| write.min(idle)))
+    }
+
+    fn task(&mut self, duty: Duty) -> Option<Task> {
+        match duty {
+            Duty::Journal => self.journal_task(),
+            Duty::Cursors => {
+                // One that moves while these are written has its own time.
+                self.moved_at = None;
+                Some(Task::Cursors(self.book.dirty_cursors()))
+            }
+            Duty::Write => Some(Task::Write(self.book.take_batch())),
+            Duty::Read => self.reads.pop_front().map(Task::Read),
+            Duty::Remove => Some(Task::Remove(self.book.shelf.take_doomed())),
+            Duty::Sync => Some(Task::Sync),
+        }
+    }
+
     fn journal_task(&self) -> Option<Task> {
         let (journal, number, step) = {
             // Records that the disk does not take must not keep a whole set from it.
@@ -206,12 +295,5 @@ impl Desk {
         };
         let name = self.journals.get(journal)?.name().to_owned();
         Some(Task::Journal { journal, name, number, step })
-    }
-
-    fn wake_at(&self, now: Instant, timing: &Timing) -> Option<Instant> {
-        let later = |at: &Instant| *at > now;
-        let sync = self.sync_at.filter(later);
-        let write = self.book.write_due(timing.linger).filter(later);
-        sync.into_iter().chain(write).chain(self.book.health.next_retry(now)).min()
     }
 }

@@ -14,7 +14,9 @@ use super::opening::Opening;
 use super::recovery::{Recovered, recover};
 use super::segment::{Writer, size_limit};
 use super::worker::{Own, Worker};
-use super::{Config, Fate, Ledger, OpenError, Position, ReadError, Record, RecordMeta, Stats, Storage};
+use super::{
+    Config, Fate, Form, Ledger, OpenError, Pack, Position, ReadError, Record, RecordMeta, Stats, Storage,
+};
 
 /// A process that is on its way out gets this long to let go of the directory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -100,7 +102,7 @@ impl Queue {
     /// Takes a record in and returns its sequence. Never waits for the disk: the record is in memory, and the queue's
     /// thread is told. After [`Queue::close`] the record is lost and counted so.
     pub fn append(&self, meta: RecordMeta, payload: Bytes) -> u64 {
-        self.append_with(meta, payload, |_, _| ())
+        self.append_with(meta, payload, Form::Packed, |_, _| ())
     }
 
     /// The same, and in one step with it what `also` does, which is told the record's sequence.
@@ -108,12 +110,17 @@ impl Queue {
         &self,
         meta: RecordMeta,
         payload: Bytes,
+        form: Form,
         also: impl FnOnce(&mut Desk, u64),
     ) -> u64 {
         let now = Instant::now();
         let shared = &self.owner.shared;
+        let (payload, form) = match form {
+            Form::Raw(Pack(pack)) if !self.takes_raw(payload.len(), now) => (pack(&payload), Form::Packed),
+            Form::Raw(_) | Form::Packed => (payload, form),
+        };
         let sequence = shared.with(|desk| {
-            let sequence = desk.book.append(meta, payload, now);
+            let sequence = desk.book.append(meta, payload, form, now);
             also(desk, sequence);
             desk.book.look_for_stalls(now, shared.timing.stall);
             sequence
@@ -125,6 +132,12 @@ impl Queue {
             newer
         });
         sequence
+    }
+
+    /// Asked before the append, so that nobody packs under the lock.
+    fn takes_raw(&self, bytes: usize, now: Instant) -> bool {
+        let shared = &self.owner.shared;
+        shared.lock().book.takes_raw(bytes, now, shared.timing.linger)
     }
 
     /// One past the newest sequence; changes at each append.
@@ -148,21 +161,20 @@ impl Queue {
     /// [`ReadError::Io`] if the file system refuses: ask again after a while. A record that answers EIO for 30 s is
     /// skipped as damaged. [`ReadError::Closed`] after [`Queue::close`].
     pub async fn read(&self, from: u64) -> Result<Option<Record>, ReadError> {
-        let answer = {
-            let mut desk = self.owner.shared.lock();
-            match desk.book.find(from) {
-                Find::Memory(record) => return Ok(Some(record)),
-                Find::Nothing => return Ok(None),
-                Find::Disk { .. } if desk.phase == Phase::Closed => return Err(ReadError::Closed),
-                Find::Disk { .. } => {
-                    let (reply, answer) = oneshot::channel();
-                    desk.reads.push_back(ReadRequest { from, reply });
-                    answer
-                }
+        let answer = self.owner.shared.with(|desk| match desk.book.find(from) {
+            Find::Memory(record) => Err(Ok(Some(record))),
+            Find::Nothing => Err(Ok(None)),
+            Find::Disk { .. } if desk.phase == Phase::Closed => Err(Err(ReadError::Closed)),
+            Find::Disk { .. } => {
+                let (reply, answer) = oneshot::channel();
+                desk.reads.push_back(ReadRequest { from, reply });
+                Ok(answer)
             }
-        };
-        self.owner.shared.ring();
-        answer.await.unwrap_or(Err(ReadError::Closed))
+        });
+        match answer {
+            Ok(answer) => answer.await.unwrap_or(Err(ReadError::Closed)),
+            Err(known) => known,
+        }
     }
 
     /// Moves the endpoint's cursor forward to `to` and books the samples that it passes over under `fate`. Returns how

@@ -74,9 +74,10 @@ impl Health {
         self.wards[work as usize].rest_until.is_none_or(|until| now >= until)
     }
 
-    /// When the first resting work may be tried again.
-    pub(super) fn next_retry(&self, now: Instant) -> Option<Instant> {
-        self.wards.iter().filter_map(|ward| ward.rest_until).filter(|until| *until > now).min()
+    /// When work that is due at `at` may be tried: not while it rests.
+    pub(super) fn not_before(&self, work: Work, at: Option<Instant>) -> Option<Instant> {
+        let rest_until = self.wards[work as usize].rest_until;
+        at.map(|at| rest_until.map_or(at, |until| until.max(at)))
     }
 
     /// Tries again at once.

@@ -53,6 +53,9 @@
 //! - `append` only touches memory. The thread writes what is in the ring in order, syncs it (the segment, and the directory
 //!   where a file is new) and confirms it; confirmed records may leave the ring (they survive a power loss), unconfirmed ones
 //!   are dropped, oldest first, only when the ring is full of them.
+//! - A payload may come raw, with the function that packs it. It stays so while every endpoint keeps up, which spares packing and unpacking
+//!   what is never written; the thread packs what it is about to write. While an endpoint is behind, or an eighth of the ring is raw, a record
+//!   is packed at its append: the ring's bound is meant for packed records. With `QUEUE_STORAGE=memory` all are.
 //! - While an endpoint is behind, a record is written at once, with all that wait beside it in one sync. While none is, the
 //!   endpoints have 250 ms to take it; a record that everybody has taken is never written.
 //! - A segment whose sync has failed takes no more records: the kernel forgets then what did not reach the disk.
@@ -61,8 +64,9 @@
 //! - A failing or frozen disk is tried again at the next append and every 5 s. Meanwhile everything else works in memory.
 //! - Segments are rolled at 1 MiB or an eighth of the byte cap, whichever is smaller. The oldest goes when every cursor is
 //!   past it, or when the next record would exceed the cap.
-//! - Cursors are written as soon as they move and synced every 5 s (a new one, with its name, at once): a kill repeats at
-//!   most what was settled within the last write, a power loss at most 5 s of it.
+//! - Cursors are written as soon as they move over anything that may be on disk or that brought changes of a journal, and before any record;
+//!   over what was never written, within 5 s. They are synced every 5 s (a new one, with its name, at once): a kill repeats at most what was
+//!   settled within the last write, a power loss at most 5 s of it, and the 250 ms for which a record beside it waited.
 //! - A journal's changes are written before their record, and count at the next start only if that record is on disk or behind a cursor by
 //!   then: a kill leaves set and queue as of one moment. One window stays: an endpoint has taken the record before the thread has written
 //!   either, and the process is killed in that moment (about 0.1 ms after an append). A file of more than twice its set is written anew, by
@@ -154,6 +158,45 @@ pub struct Record {
     pub meta: RecordMeta,
     /// Opaque.
     pub payload: Bytes,
+    /// What became of the payload so far.
+    pub form: Form,
+}
+
+/// Whether a payload is as it goes to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// It is.
+    Packed,
+    /// It is packed when it has to wait.
+    Raw(Pack),
+}
+
+/// How a payload is packed: smaller, and readable for whoever reads it back.
+#[derive(Clone, Copy)]
+pub struct Pack(pub fn(&[u8]) -> Bytes);
+
+impl PartialEq for Pack {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.0, other.0)
+    }
+}
+
+impl Eq for Pack {}
+
+impl std::fmt::Debug for Pack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pack")
+    }
+}
+
+impl Record {
+    /// The same record as it goes to disk.
+    fn packed(self) -> Self {
+        match self.form {
+            Form::Packed => self,
+            Form::Raw(Pack(pack)) => Self { payload: pack(&self.payload), form: Form::Packed, ..self },
+        }
+    }
 }
 
 /// A place between two samples of the queue: the next sample to be sent. Ordered.

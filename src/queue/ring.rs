@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Record;
+use super::{Form, Record};
 
 /// What a record costs beside its payload, roughly: the slot, its index entry, the allocation's own header.
 const OVERHEAD: u64 = 128;
@@ -19,6 +19,8 @@ pub(super) struct Ring {
     slots: VecDeque<Slot>,
     bytes: u64,
     waiting_bytes: u64,
+    /// Bytes of the records that are not packed.
+    raw_bytes: u64,
     /// Records before this sequence need no write: they are on disk, or gone.
     written: u64,
     /// Waiting records before this sequence are being written.
@@ -41,6 +43,7 @@ impl Ring {
             slots: VecDeque::new(),
             bytes: 0,
             waiting_bytes: 0,
+            raw_bytes: 0,
             written: next,
             in_flight: next,
             stalled: next,
@@ -50,6 +53,7 @@ impl Ring {
     pub(super) fn push(&mut self, record: Record, since: Instant) {
         self.bytes += cost(&record);
         self.waiting_bytes += cost(&record);
+        self.raw_bytes += raw(&record);
         self.slots.push_back(Slot { record, since });
     }
 
@@ -61,6 +65,27 @@ impl Ring {
     /// Bytes of the records that are nowhere but here.
     pub(super) fn waiting_bytes(&self) -> u64 {
         self.waiting_bytes
+    }
+
+    /// Bytes of the records that could be smaller.
+    pub(super) fn raw_bytes(&self) -> u64 {
+        self.raw_bytes
+    }
+
+    /// Puts the same record in another form in its place, if it is still here.
+    pub(super) fn replace(&mut self, record: Record) {
+        let at = self.at(record.sequence);
+        let waiting = at >= self.first_waiting();
+        let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.record.sequence == record.sequence) else {
+            return;
+        };
+        let (old, new) = (cost(&slot.record), cost(&record));
+        self.bytes = self.bytes - old + new;
+        if waiting {
+            self.waiting_bytes = self.waiting_bytes - old + new;
+        }
+        self.raw_bytes = self.raw_bytes - raw(&slot.record) + raw(&record);
+        slot.record = record;
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -123,6 +148,7 @@ impl Ring {
         let waiting = at >= self.first_waiting();
         if let Some(slot) = self.slots.remove(at) {
             self.bytes -= cost(&slot.record);
+            self.raw_bytes -= raw(&slot.record);
             self.waiting_bytes -= if waiting { cost(&slot.record) } else { 0 };
         }
     }
@@ -155,6 +181,7 @@ impl Ring {
         let waiting = self.first_waiting() == 0;
         let record = self.slots.pop_front()?.record;
         self.bytes -= cost(&record);
+        self.raw_bytes -= raw(&record);
         if waiting {
             self.waiting_bytes -= cost(&record);
         }
@@ -167,6 +194,13 @@ impl Ring {
 
     fn at(&self, sequence: u64) -> usize {
         self.slots.partition_point(|slot| slot.record.sequence < sequence)
+    }
+}
+
+fn raw(record: &Record) -> u64 {
+    match record.form {
+        Form::Packed => 0,
+        Form::Raw(_) => record.payload.len() as u64,
     }
 }
 

@@ -20,7 +20,7 @@ use super::index::Entry;
 use super::journal::file::JournalFile;
 use super::journal::notebook::Step;
 use super::segment::{self, Writer};
-use super::{Position, ReadError, Record};
+use super::{Form, Position, ReadError, Record};
 
 /// So many panics are survived, so that what is in memory still gets to the disk; the process is on its way to its end after the first.
 const PANICS: u32 = 3;
@@ -136,7 +136,8 @@ impl Worker {
         });
     }
 
-    fn write(&mut self, mut batch: Vec<Record>) {
+    fn write(&mut self, batch: Vec<Record>) {
+        let mut batch = self.shared.packed(batch);
         batch.truncate(self.writer.fitting(&batch));
         self.write_batch(&batch);
         self.shared.with(|desk| desk.book.release_batch());
@@ -389,7 +390,7 @@ impl Worker {
         if header.sequence != entry.sequence || !header.fits(&payload) {
             return Err(Unreadable::Damaged);
         }
-        Ok(Record { sequence: entry.sequence, meta: header.meta, payload })
+        Ok(Record { sequence: entry.sequence, meta: header.meta, payload, form: Form::Packed })
     }
 
     /// A bad sector answers EIO for ever and must not hold back what comes after it; other errors pass.

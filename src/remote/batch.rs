@@ -278,6 +278,7 @@ impl Assembler {
 mod tests {
     use super::*;
     use crate::proto::v2::{Request, Sample, TimeSeries};
+    use crate::queue::Form;
     use crate::remote::sieve::Sieve;
     use crate::wire::decode::decode_v1;
     use prost::Message as _;
@@ -306,7 +307,7 @@ mod tests {
         let payload = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).unwrap();
         let max_timestamp = first + i64::from(count) - 1;
         let meta = RecordMeta { samples: count, markers: 0, min_timestamp: first, max_timestamp };
-        Record { sequence, meta, payload: payload.into() }
+        Record { sequence, meta, payload: payload.into(), form: Form::Packed }
     }
 
     fn timestamps(batch: &Batch) -> Vec<i64> {

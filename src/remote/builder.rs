@@ -1,5 +1,5 @@
 use super::protocol::Version;
-use crate::queue::Record;
+use crate::queue::{Form, Pack, Record};
 use crate::wire::{DecodeError, Limits, v1, v2};
 
 /// Builds requests of either version.
@@ -36,9 +36,14 @@ impl Builder {
         entry: u32,
         limits: &Limits,
     ) -> Result<u32, DecodeError> {
-        match self.version {
-            Version::V1 => self.v1.push(&record.payload, entry, limits),
-            Version::V2 => self.v2.push_trusted(&record.payload, entry, record.meta.samples, limits),
+        let samples = record.meta.samples;
+        match (self.version, record.form) {
+            (Version::V1, Form::Packed) => self.v1.push(&record.payload, entry, limits),
+            (Version::V1, Form::Raw(_)) => self.v1.push_raw(&record.payload, entry, limits),
+            (Version::V2, Form::Packed) => self.v2.push_trusted(&record.payload, entry, samples, limits),
+            (Version::V2, Form::Raw(Pack(pack))) => {
+                self.v2.push_trusted(&pack(&record.payload), entry, samples, limits)
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::outcome::Cause;
 use super::quarantine::Quarantine;
 use super::text::one_line;
 use crate::model::{Labels, METRIC_NAME};
-use crate::queue::{Position, Record};
+use crate::queue::{Form, Position, Record};
 use crate::wire::DecodeError;
 use crate::wire::excerpt::{Entry, Excerpt};
 
@@ -133,7 +133,7 @@ impl Sieve {
     /// # Errors
     /// When the record is damaged.
     pub(super) fn series(&mut self, record: &Record, entry: u32) -> Result<(SeriesId, String), DecodeError> {
-        self.excerpt.read(&record.payload)?;
+        self.open(record)?;
         match self.excerpt.entries(entry).next() {
             Some(found) => {
                 let (_, found) = found?;
@@ -148,8 +148,15 @@ impl Sieve {
         std::mem::take(&mut self.examples)
     }
 
+    fn open(&mut self, record: &Record) -> Result<(), DecodeError> {
+        match record.form {
+            Form::Packed => self.excerpt.read(&record.payload),
+            Form::Raw(_) => self.excerpt.read_raw(&record.payload),
+        }
+    }
+
     fn read(&mut self, record: &Record, from: u32, now: i64) -> Result<Vec<(u32, Cause)>, DecodeError> {
-        self.excerpt.read(&record.payload)?;
+        self.open(record)?;
         let mut left_out = Vec::new();
         for entry in self
             .excerpt
@@ -270,7 +277,8 @@ mod tests {
             min_timestamp: timestamps().min().unwrap(),
             max_timestamp: timestamps().max().unwrap(),
         };
-        Record { sequence, meta, payload: snap::raw::Encoder::new().compress_vec(&payload).unwrap().into() }
+        let payload = snap::raw::Encoder::new().compress_vec(&payload).unwrap().into();
+        Record { sequence, meta, payload, form: Form::Packed }
     }
 
     fn up(timestamp: i64) -> Labelled<'static> {

@@ -42,9 +42,23 @@ impl Excerpt {
     /// # Errors
     /// When the payload is damaged.
     pub fn read(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        snappy::decompress_into(payload, MAX_RECORD_BYTES, &mut self.record)?;
+        self.index()
+    }
+
+    /// As [`Excerpt::read`], of a record that is no snappy block yet.
+    ///
+    /// # Errors
+    /// When the message is damaged.
+    pub fn read_raw(&mut self, record: &[u8]) -> Result<(), DecodeError> {
+        self.record.clear();
+        self.record.extend_from_slice(record);
+        self.index()
+    }
+
+    fn index(&mut self) -> Result<(), DecodeError> {
         self.symbols.clear();
         self.entries.clear();
-        snappy::decompress_into(payload, MAX_RECORD_BYTES, &mut self.record)?;
         let mut rest = self.record.as_slice();
         while let Some((number, value)) = field::next(&mut rest)? {
             let end = self.record.len() - rest.len();

@@ -1,4 +1,4 @@
-//! One scrape as `io.prometheus.write.v2.Request` messages, snappy-compressed: the payloads of queued records.
+//! One scrape as `io.prometheus.write.v2.Request` messages: the payloads of queued records, once they are snappy-compressed.
 //!
 //! A scrape is cut into records of at most [`Limits`], each with symbols of its own. The n-th record of a scrape holds nearly the same
 //! series as the n-th record of the scrape before, so each n keeps a symbol table and the series as they were written last, and each series
@@ -191,7 +191,6 @@ pub struct RecordEncoder {
     limits: Limits,
     tables: Vec<Table>,
     blocks: Vec<Block>,
-    message: Vec<u8>,
     refs: Vec<u8>,
     exemplars: Vec<u8>,
     compressor: Compressor,
@@ -205,14 +204,13 @@ impl RecordEncoder {
             limits,
             tables: Vec::new(),
             blocks: Vec::new(),
-            message: Vec::new(),
             refs: Vec::new(),
             exemplars: Vec::new(),
             compressor: Compressor::default(),
         }
     }
 
-    /// Encodes `samples` in their order and hands each finished record to `emit`.
+    /// Encodes `samples` in their order and hands each finished record to `emit`, as a snappy block.
     pub fn encode<'d>(
         &mut self,
         samples: &[SampleRef],
@@ -229,6 +227,20 @@ impl RecordEncoder {
         exemplars: &[Exemplar],
         describe: impl Fn(u32) -> Description<'d>,
         mut emit: impl FnMut(Counts, &[u8]),
+    ) {
+        let mut compressor = mem::take(&mut self.compressor);
+        let packed = |counts, message: Vec<u8>| emit(counts, compressor.compress(&message));
+        self.encode_raw(samples, exemplars, describe, packed);
+        self.compressor = compressor;
+    }
+
+    /// As [`RecordEncoder::encode_with`], without snappy.
+    pub fn encode_raw<'d>(
+        &mut self,
+        samples: &[SampleRef],
+        exemplars: &[Exemplar],
+        describe: impl Fn(u32) -> Description<'d>,
+        mut emit: impl FnMut(Counts, Vec<u8>),
     ) {
         let mut rest = samples;
         let mut at = 0;
@@ -250,10 +262,7 @@ impl RecordEncoder {
             if table.baseline.0 == 0 {
                 table.baseline = (table.bytes(), table.blocks.len());
             }
-            self.message.clear();
-            self.message.extend_from_slice(table.symbols.encoded());
-            self.message.extend_from_slice(&table.series);
-            emit(counts, self.compressor.compress(&self.message));
+            emit(counts, [table.symbols.encoded(), &table.series].concat());
             self.tables[at].forget_exemplars();
             rest = &rest[counts.samples as usize..];
             at += 1;

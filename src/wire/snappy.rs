@@ -1,5 +1,7 @@
 //! Snappy's block format (remote-write 1.05: never the framed one), with reused buffers.
 
+use bytes::Bytes;
+
 use super::DecodeError;
 
 /// The most bytes that one byte of a block becomes: a copy of 64 bytes takes three, and no element does better.
@@ -36,6 +38,12 @@ impl std::fmt::Debug for Compressor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Compressor").field("buffer", &self.buffer.len()).finish_non_exhaustive()
     }
+}
+
+/// One message as a block of its own memory.
+#[must_use]
+pub fn pack(message: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(Compressor::default().compress(message))
 }
 
 /// Decompresses `body` into `out`, replacing what is there.

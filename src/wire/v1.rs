@@ -44,8 +44,20 @@ impl RequestBuilder {
     /// # Errors
     /// When the payload is damaged; the request is then as it was before the call.
     pub fn push(&mut self, payload: &[u8], entry: u32, limits: &Limits) -> Result<u32, DecodeError> {
+        let mut record = std::mem::take(&mut self.record);
+        let unpacked = snappy::decompress_into(payload, MAX_RECORD_BYTES, &mut record);
+        let taken = unpacked.and_then(|()| self.push_raw(&record, entry, limits));
+        self.record = record;
+        taken
+    }
+
+    /// As [`RequestBuilder::push`], of a record that is no snappy block yet.
+    ///
+    /// # Errors
+    /// When the message is damaged; the request is then as it was before the call.
+    pub fn push_raw(&mut self, record: &[u8], entry: u32, limits: &Limits) -> Result<u32, DecodeError> {
         let before = (self.message.len(), self.samples);
-        let taken = self.transcode(payload, entry, limits);
+        let taken = self.transcode(record, entry, limits);
         if taken.is_err() {
             self.message.truncate(before.0);
             self.samples = before.1;
@@ -76,22 +88,21 @@ impl RequestBuilder {
         self.compressor.compress(&self.message)
     }
 
-    fn transcode(&mut self, payload: &[u8], entry: u32, limits: &Limits) -> Result<u32, DecodeError> {
-        snappy::decompress_into(payload, MAX_RECORD_BYTES, &mut self.record)?;
-        let (mut known, start, mut read) = match self.shapes.recognise(&self.record, entry) {
+    fn transcode(&mut self, record: &[u8], entry: u32, limits: &Limits) -> Result<u32, DecodeError> {
+        let (mut known, start, mut read) = match self.shapes.recognise(record, entry) {
             Some((known, start)) => (known, start, false),
             None => {
-                self.symbols.read(&self.record)?;
-                (self.shapes.meet(&self.record, &self.symbols, entry), 0, true)
+                self.symbols.read(record)?;
+                (self.shapes.meet(record, &self.symbols, entry), 0, true)
             }
         };
-        let mut rest = &self.record[start..];
+        let mut rest = &record[start..];
         let (mut number, mut next, mut full) = (0, entry, false);
         while let Some(field) = field::next(&mut rest)? {
             let (5, Value::Bytes(series)) = field else {
                 if !read {
                     // Nothing of ours; perhaps more symbols.
-                    self.symbols.read(&self.record)?;
+                    self.symbols.read(record)?;
                     read = true;
                 }
                 continue;
@@ -107,17 +118,16 @@ impl RequestBuilder {
                 Some(hit) => put_series(hit.labels, hit.sample.as_slice(), room, &mut self.message),
                 None => {
                     if !read {
-                        self.symbols.read(&self.record)?;
+                        self.symbols.read(record)?;
                         read = true;
                     }
                     let parsed = view::read_series(series)?;
-                    let highest =
-                        view::spell_labels(&self.record, &self.symbols, parsed.refs, &mut self.labels)?;
+                    let highest = view::spell_labels(record, &self.symbols, parsed.refs, &mut self.labels)?;
                     self.shapes.learn(&mut known, series, &self.labels, highest);
                     let sample = field::sample_field(parsed.sample.value, parsed.sample.timestamp);
                     let data = match parsed.is_plain {
                         true => sample.as_slice(),
-                        false => self.extras.write(&self.record, &self.symbols, series, &parsed)?,
+                        false => self.extras.write(record, &self.symbols, series, &parsed)?,
                     };
                     put_series(&self.labels, data, room, &mut self.message)
                 }

@@ -1,4 +1,4 @@
-//! kill -9 at any moment of an outage: what was scraped more than a second before arrives.
+//! kill -9 at any moment: what was scraped more than a second before arrives, and at most one request twice.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,16 +11,22 @@ use super::{DEADLINE, World};
 const GRACE: i64 = 1000;
 const KILLS: usize = 5;
 
-#[tokio::test]
-async fn kills_at_random_moments_of_an_outage_lose_nothing_that_was_scraped_a_second_before() {
+/// A seed, and numbers below a bound.
+fn dice() -> (u64, impl FnMut(u64) -> u64) {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     let mut state = seed | 1;
-    let mut draw = |below: u64| {
+    let draw = move |below: u64| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         state % below
     };
+    (seed, draw)
+}
+
+#[tokio::test]
+async fn kills_at_random_moments_of_an_outage_lose_nothing_that_was_scraped_a_second_before() {
+    let (seed, mut draw) = dice();
     let world = World::new().await;
     world.receiver.answer(Answer::status(503));
     let mut safe = Vec::new();
@@ -43,4 +49,34 @@ async fn kills_at_random_moments_of_an_outage_lose_nothing_that_was_scraped_a_se
     assert!(status.success(), "seed {seed}: {said}");
     world.assert_strict();
     world.receiver.read(|state| assert_eq!(state.duplicates, 0, "seed {seed}"));
+}
+
+/// While endpoints keep up hardly anything is written, cursors included; after an outage everything was, and cursors follow each request.
+#[tokio::test]
+async fn kills_at_random_moments_repeat_one_request_at_most_whether_records_were_written_or_not() {
+    let (seed, mut draw) = dice();
+    let world = World::new().await;
+    let resent = || -> usize {
+        world.receiver.read(|state| state.requests.iter().filter(|request| request.duplicates > 0).count())
+    };
+    let mut safe = Vec::new();
+    for kill in 0..2 * KILLS {
+        let (before, resent_before) = (world.engine.scrapes(), resent());
+        world.receiver.answer(if kill % 2 == 0 { Answer::Normal } else { Answer::status(503) });
+        let program = world.run(&[]);
+        assert!(world.engine.wait_for(before + 2, DEADLINE).await);
+        world.receiver.answer(Answer::Normal);
+        tokio::time::sleep(Duration::from_micros(draw(1_000_000))).await;
+        let killed_at = now_ms();
+        program.killed();
+        safe.extend(world.scraped(before, killed_at - GRACE));
+        assert!(resent() <= resent_before + 1, "seed {seed}, kill {kill}");
+    }
+    let resent_before = resent();
+    let program = world.run(&[]);
+    world.until_arrived(&safe).await;
+    let (status, said, _) = program.terminated().await;
+    assert!(status.success(), "seed {seed}: {said}");
+    assert!(resent() <= resent_before + 1, "seed {seed}");
+    world.assert_strict();
 }

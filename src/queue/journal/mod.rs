@@ -9,7 +9,7 @@
 use bytes::Bytes;
 
 use super::desk::{Desk, Phase};
-use super::{Queue, RecordMeta};
+use super::{Form, Queue, RecordMeta};
 
 pub(super) mod changes;
 pub(super) mod file;
@@ -49,7 +49,12 @@ impl Journal {
 
     /// [`Queue::append`], and with it the changes of the set that the record brings, in one step.
     pub fn append(&self, meta: RecordMeta, payload: Bytes, changes: &Changes) -> u64 {
-        self.queue.append_with(meta, payload, |desk, sequence| {
+        self.append_as(Form::Packed, meta, payload, changes)
+    }
+
+    /// The same, of a payload in this form.
+    pub fn append_as(&self, form: Form, meta: RecordMeta, payload: Bytes, changes: &Changes) -> u64 {
+        self.queue.append_with(meta, payload, form, |desk, sequence| {
             if let Some(number) = self.number {
                 if !changes.is_empty() {
                     desk.book.urgent = sequence;
@@ -89,6 +94,9 @@ fn note(desk: &mut Desk, number: usize, changes: &Changes, sequence: u64) {
         Phase::Closing | Phase::Abandoned | Phase::Closed => return,
     }
     let Some(notebook) = desk.journals.get_mut(number) else { return };
+    if !changes.is_empty() {
+        desk.book.noted = sequence;
+    }
     let notice = notebook.note(changes, sequence);
     desk.book.note(notice);
 }

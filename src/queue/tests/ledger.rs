@@ -148,7 +148,10 @@ impl Pair {
         match op {
             Op::Append { samples, length } => {
                 let sequence = self.book.end();
-                assert_eq!(self.book.append(meta(*samples), payload(sequence, *length), now), sequence);
+                assert_eq!(
+                    self.book.append(meta(*samples), payload(sequence, *length), Form::Packed, now),
+                    sequence
+                );
                 self.model.append(*samples);
             }
             Op::Settle { endpoint, ahead, entry, fate } => {

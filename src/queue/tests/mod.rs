@@ -1,17 +1,20 @@
 //! The room's tests: `recovery` damages files, `cursors` damages and renames cursors, `ledger` checks the counts against a
 //! model, `notices` counts the log lines, `retention` reaches the caps, `journal` keeps sets beside the records, `disk` fails and freezes the
-//! file system, `floor` fills it, `power_loss` forgets what was not synced, `door` opens and closes.
+//! file system, `floor` fills it, `power_loss` forgets what was not synced, `idle` kills while
+//! cursors wait, `raw` packs late, `door` opens and closes.
 
 mod cursors;
 mod disk;
 mod door;
 mod faults;
 mod floor;
+mod idle;
 mod journal;
 mod ledger;
 mod notices;
 mod power;
 mod power_loss;
+mod raw;
 mod recovery;
 mod retention;
 
@@ -53,6 +56,7 @@ impl Home {
                 sync: never,
                 unreadable: never,
                 linger: Duration::ZERO,
+                idle_cursor: Duration::ZERO,
             },
         }
     }

@@ -21,7 +21,7 @@ fn book(storage: Storage, max_memory_bytes: u64) -> Book {
 fn a_full_ring_is_one_line_when_it_begins_and_one_for_each_endpoint_when_it_ends() {
     let mut book = book(Storage::Memory, 10 * 228);
     for seed in 1..=30 {
-        book.append(meta(10), payload(seed, 100), Instant::now());
+        book.append(meta(10), payload(seed, 100), Form::Packed, Instant::now());
     }
     let lines = book.take_notices();
     assert!(matches!(lines[..], [Notice::MemoryFull { sequence: 1, .. }]), "{lines:?}");
@@ -40,7 +40,7 @@ fn stalls_are_one_line_until_a_record_is_on_disk() {
     let mut book = book(Storage::Disk(PathBuf::new()), 1 << 20);
     let (start, limit) = (Instant::now(), Duration::from_secs(5));
     for seed in 1..=3 {
-        book.append(meta(1), payload(seed, 10), start);
+        book.append(meta(1), payload(seed, 10), Form::Packed, start);
     }
     book.look_for_stalls(start + Duration::from_millis(4999), limit);
     assert_eq!(book.stats().stalled_appends, 0);

@@ -10,7 +10,12 @@ fn segment_of(sizes: &[usize]) -> (Vec<u8>, Vec<Record>, Vec<usize>) {
     let mut records = Vec::new();
     let mut ends = Vec::new();
     for (sequence, size) in (1..).zip(sizes) {
-        let record = Record { sequence, meta: meta(sequence as u32 % 7), payload: payload(sequence, *size) };
+        let record = Record {
+            sequence,
+            meta: meta(sequence as u32 % 7),
+            payload: payload(sequence, *size),
+            form: Form::Packed,
+        };
         bytes.extend_from_slice(&format::record_header(&record).unwrap());
         bytes.extend_from_slice(&record.payload);
         ends.push(bytes.len());
@@ -96,11 +101,11 @@ proptest! {
 
 #[test]
 fn a_payload_that_looks_like_a_record_is_not_taken_for_one_when_its_own_record_is_damaged() {
-    let inner = Record { sequence: 3, meta: meta(1), payload: payload(3, 10) };
+    let inner = Record { sequence: 3, meta: meta(1), payload: payload(3, 10), form: Form::Packed };
     let mut hostile = format::record_header(&inner).unwrap().to_vec();
     hostile.extend_from_slice(&inner.payload);
     hostile.push(0);
-    let outer = Record { sequence: 2, meta: meta(5), payload: hostile.into() };
+    let outer = Record { sequence: 2, meta: meta(5), payload: hostile.into(), form: Form::Packed };
     let mut bytes = format::segment_header().to_vec();
     bytes.extend_from_slice(&format::record_header(&outer).unwrap());
     bytes.extend_from_slice(&outer.payload);
