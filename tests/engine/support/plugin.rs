@@ -107,9 +107,8 @@ impl Plugin {
         Path::new(&format!("/proc/{pid}")).exists().then_some(pid)
     }
 
-    /// How often its process has been started, by containerd's log: each start has a shim of its own, which says so
-    /// (and once more, quoted, where it is cleaned up). An end before the first line of the
-    /// plugin's own log counts too.
+    /// How often its process has been started, by containerd's log: each start has a shim of its own, which says so (and once more, quoted, when it is
+    /// cleaned up). An end before the first line of the plugin's own log counts too.
     ///
     /// # Panics
     /// If the processes have said more often than that that they start: containerd's words are others then.
