@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::{BlackHoles, Engine, Manifest, Plugin, enable_trivial_plugin, figure};
 
 /// Each engine goes through all of it so often; they take turns, so that a busy minute of the machine is everybody's.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 
 /// What a planned stop may cost (the bound that is promised), and what a start may cost beside a plugin that does nothing. A start that waited for
 /// the network would cost REMOTE_WRITE_TIMEOUT (30 s) or go on for ever (at boot dockerd calls StartMetrics without a time-out),
@@ -80,16 +80,23 @@ fn boot_restart_and_stop_are_those_of_an_engine_without_the_plugin() {
             ));
         }
     }
-    let added = |event: Event, beside: usize| {
-        let [ours, theirs] = [OURS, beside].map(|engine| median(&times[event as usize][engine]));
-        ours.saturating_sub(theirs)
-    };
-    let stop = added(Event::Stop, NONE);
-    figure(&format!("a planned stop costs {} ms more with the plugin (medians)", stop.as_millis()));
-    assert!(stop < AT_MOST, "a planned stop costs {stop:?} more than without the plugin");
-    for event in [Event::Boot, Event::Restart, Event::AfterKill] {
-        let (added, name) = (added(event, TRIVIAL), EVENTS[event as usize].1);
-        assert!(added < AT_MOST, "{name} costs {added:?} more than with a plugin that does nothing");
+    // The engines take turns: what slows one round of ours down for the machine's sake slows one of theirs down too.
+    for (event, name) in EVENTS {
+        let beside = match event {
+            Event::Stop => NONE,
+            // dockerd itself waits 0.5 s before it dials any plugin.
+            Event::Boot | Event::Restart | Event::AfterKill => TRIVIAL,
+        };
+        for (which, of) in [("median", median as fn(&[Duration]) -> Duration), ("slowest", slowest)] {
+            let [ours, theirs] = [OURS, beside].map(|engine| of(&times[event as usize][engine]));
+            let added = ours.saturating_sub(theirs);
+            figure(&format!(
+                "dockerd, {name}, {which}: {} ms more than {}",
+                added.as_millis(),
+                ENGINES[beside]
+            ));
+            assert!(added < AT_MOST, "{name}, {which}: {ours:?}, and {theirs:?} {}", ENGINES[beside]);
+        }
     }
 }
 

@@ -2,11 +2,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use tokio::net::{TcpListener, UnixListener};
+
 use super::*;
 use crate::app::{App, Ended};
 use crate::collector::{Commands, Control, control};
 use crate::config::{Config, Mode};
+use crate::demo::engine::{Engine, Source};
 use crate::queue;
+use crate::receiver::{Options, Receiver};
 
 /// Long enough for any machine; only a test that fails waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -16,9 +20,14 @@ fn born(ago_ms: u64) -> Instant {
 }
 
 fn config(dir: &Path) -> Config {
+    config_of(dir, "http://127.0.0.1:1/metrics", "http://127.0.0.1:1/")
+}
+
+fn config_of(dir: &Path, target: &str, endpoint: &str) -> Config {
     let settings: BTreeMap<String, String> = [
-        ("REMOTE_WRITE_URL", "http://127.0.0.1:1/"),
-        ("SCRAPE_URL", "http://127.0.0.1:1/metrics"),
+        ("REMOTE_WRITE_URL", endpoint),
+        ("SCRAPE_URL", target),
+        ("SCRAPE_INTERVAL", "1s"),
         ("QUEUE_DIR", dir.to_str().unwrap()),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -30,8 +39,9 @@ fn note(dir: &Path) -> Option<String> {
     fs::read_to_string(dir.join("state").join(NOTE)).ok()
 }
 
+/// Boxed: a test's thread has 2 MiB of stack, and several apps in one future, unoptimised, take more.
 async fn in_time<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, future).await.unwrap()
+    tokio::time::timeout(DEADLINE, Box::pin(future)).await.unwrap()
 }
 
 #[tokio::test]
@@ -167,4 +177,74 @@ async fn run_ends_at_once_whoever_starts_it_again_has_pauses_of_his_own() {
     let ended = in_time(app.run(commands, CancellationToken::new())).await.unwrap();
     assert_eq!(ended.crashed.as_deref(), Some("the collector"));
     assert_eq!(note(dir.path()), None);
+}
+
+/// Its queue's thread is said to have panicked while it scrapes, with its endpoint away: the samples that it has queued.
+async fn scrape_until_a_crash(dir: &Path) -> u64 {
+    let engine = Engine::new(Source::Recording(Box::default()));
+    let target = dir.join("metrics.sock");
+    let (stop, listener) = (CancellationToken::new(), UnixListener::bind(&target).unwrap());
+    let serving = tokio::spawn({
+        let (engine, stop) = (engine.clone(), stop.clone());
+        async move { engine.serve(listener, stop).await }
+    });
+    let target = format!("unix://{}", target.display());
+    let app = App::build(config_of(&dir.join("queue"), &target, "http://127.0.0.1:1/"), None).unwrap();
+    let (queue, (control, commands)) = (app.queue().clone(), control());
+    let app = app.self_healing(born(10_000), Fault::default());
+    control.start();
+    let crash = async {
+        assert!(engine.wait_for(2, DEADLINE).await);
+        queue.pretend_a_panic();
+    };
+    let (ended, ()) =
+        in_time(async { tokio::join!(app.run(commands, CancellationToken::new()), crash) }).await;
+    stop.cancel();
+    serving.await.unwrap();
+    let Ended { ledgers, crashed } = ended.unwrap();
+    assert_eq!(crashed.as_deref(), Some("the queue's thread"));
+    let ledger = ledgers[0].1;
+    assert!(ledger.appended > 0);
+    assert_eq!((ledger.pending, ledger.lost_at_exit), (ledger.appended, 0));
+    ledger.appended
+}
+
+#[tokio::test]
+async fn what_was_queued_outlives_two_crashes_and_is_delivered_by_the_third_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let queued = Box::pin(scrape_until_a_crash(dir.path())).await;
+
+    let (app, control, commands) = doomed(&dir.path().join("queue"));
+    control.start();
+    let Ended { ledgers, crashed } = in_time(app.run(commands, CancellationToken::new())).await.unwrap();
+    assert_eq!(crashed.as_deref(), Some("the collector"));
+    let ledger = ledgers[0].1;
+    assert_eq!((ledger.recovered, ledger.pending, ledger.lost_at_exit), (queued, queued, 0));
+
+    let receiver = Receiver::new(Options::default());
+    let (stop, listener) = (CancellationToken::new(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let endpoint = format!("http://{}/api/v1/write", listener.local_addr().unwrap());
+    let serving = tokio::spawn({
+        let (receiver, stop) = (receiver.clone(), stop.clone());
+        async move { receiver.serve(listener, stop).await }
+    });
+    // dockerd never calls StartMetrics, so there is nothing but the backlog.
+    let config = config_of(&dir.path().join("queue"), "http://127.0.0.1:1/metrics", &endpoint);
+    let app = App::build(config, None).unwrap();
+    let (queue, (_control, commands)) = (app.queue().clone(), crate::collector::control());
+    let shutdown = CancellationToken::new();
+    let delivery = async {
+        while queue.ledger(0).pending > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        shutdown.cancel();
+    };
+    let (ended, ()) = in_time(async { tokio::join!(app.run(commands, shutdown.clone()), delivery) }).await;
+    let ledger = ended.unwrap().ledgers[0].1;
+    assert_eq!((ledger.appended, ledger.recovered, ledger.delivered), (0, queued, queued));
+    let stored =
+        receiver.read(|state| state.store.iter().map(|(_, samples)| samples.len() as u64).sum::<u64>());
+    assert_eq!(stored, queued);
+    stop.cancel();
+    serving.await.unwrap();
 }

@@ -122,11 +122,20 @@ impl Plugin {
         Path::new(&format!("/proc/{pid}")).exists().then_some(pid)
     }
 
-    /// How often its process has been started, by containerd's log: each start has a shim of its own, which says so. An end before the first line of the
-    /// plugin's own log counts too.
+    /// How often its process has been started, by containerd's log: each start has a shim of its own, which says so (and once more, quoted, when it is
+    /// cleaned up). An end before the first line of the plugin's own log counts too.
+    ///
+    /// # Panics
+    /// If the processes have said more often than that that they start: containerd's words are others then.
     pub(crate) fn starts(&self, engine: &Engine) -> usize {
+        let said = self.log(engine).matches("docker-remote-write starts").count();
         let log = fs::read_to_string(engine.at("containerd.log")).unwrap_or_default();
-        log.lines().filter(|line| line.contains("starting signal loop") && line.contains(&self.id)).count()
+        let shims = log
+            .lines()
+            .filter(|line| line.contains("msg=\"starting signal loop\"") && line.contains(&self.id))
+            .count();
+        assert!(shims >= said, "{said} processes have said that they start, and containerd knows of {shims}");
+        shims
     }
 
     /// No thread has a capability in any set, or a way to new ones.
