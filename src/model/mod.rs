@@ -5,7 +5,7 @@ mod metric_type;
 mod sample;
 mod secret;
 
-pub use labels::{Label, Labels, METRIC_NAME};
+pub use labels::{Labels, METRIC_NAME};
 pub use metric_type::MetricType;
 pub use sample::{
     Description, NORMAL_NAN_BITS, STALE_MARKER_BITS, SampleRef, is_stale_marker, now_ms, stale_marker,
