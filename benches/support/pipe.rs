@@ -27,6 +27,7 @@ pub(crate) fn rules() -> Rules {
         honor_timestamps: true,
         normalize_le: true,
         sample_limit: Some(200_000),
+        memory_limit: None,
         synthetic_series: true,
         relabelling: Relabelling::default(),
     }

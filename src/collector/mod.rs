@@ -119,6 +119,7 @@ impl Collector {
             honor_timestamps: scrape.honor_timestamps,
             normalize_le: scrape.normalize_le,
             sample_limit: scrape.sample_limit,
+            memory_limit: scrape.memory_limit(),
             synthetic_series: true,
             relabelling: scrape.relabelling.clone(),
         };
@@ -128,6 +129,7 @@ impl Collector {
         // Without the target's limit and rules: what they refuse is told by these.
         let own_rules = Rules {
             sample_limit: None,
+            memory_limit: None,
             synthetic_series: false,
             relabelling: Relabelling::default(),
             ..rules(exposition.labels(&target))

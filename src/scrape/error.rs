@@ -69,6 +69,24 @@ pub enum ScrapeError {
         /// What is wrong with what the rules have left.
         reason: NotStorable,
     },
+    /// A text that no receiver takes.
+    #[error("exposition line {line}: a series, a HELP text or a family's name of more than {limit} bytes")]
+    TooLong {
+        /// The line, from 1.
+        line: u32,
+        /// Bytes.
+        limit: usize,
+    },
+    /// What would have to be remembered.
+    #[error(
+        "{samples} samples in, the body and its series take more than {limit} bytes of memory; a larger SCRAPE_BODY_SIZE_LIMIT allows more"
+    )]
+    Memory {
+        /// Samples until then.
+        samples: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// `SCRAPE_SAMPLE_LIMIT` is exceeded (remote-write 4.13).
     #[error("{samples} samples, more than the {limit} of SCRAPE_SAMPLE_LIMIT")]
     SampleLimit {

@@ -24,6 +24,7 @@ fn defaults() -> Rules {
         honor_timestamps: true,
         normalize_le: true,
         sample_limit: Some(200_000),
+        memory_limit: None,
         synthetic_series: false,
         relabelling: Relabelling::default(),
     }

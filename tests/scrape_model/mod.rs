@@ -49,6 +49,7 @@ fn rules(setup: &Setup) -> Rules {
         honor_timestamps: setup.honor_timestamps,
         normalize_le: setup.normalize_le,
         sample_limit: setup.sample_limit,
+        memory_limit: None,
         synthetic_series: setup.synthetic,
         relabelling: Relabelling::default(),
     }

@@ -58,6 +58,7 @@ impl Process {
             honor_timestamps: true,
             normalize_le: true,
             sample_limit: None,
+            memory_limit: None,
             synthetic_series: true,
             relabelling: Relabelling::default(),
         };

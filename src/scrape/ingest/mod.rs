@@ -11,6 +11,7 @@ pub use discard::Discarded;
 use super::cache::{Line, LineCache, Spelling};
 use super::error::ScrapeError;
 use super::families::Families;
+use super::footprint::{self, LONGEST};
 use super::open_series::OpenSeries;
 use super::relabelling::{Naming, Relabelling};
 use super::series::SeriesTable;
@@ -36,6 +37,8 @@ pub struct Rules {
     pub normalize_le: bool,
     /// `SCRAPE_SAMPLE_LIMIT`.
     pub sample_limit: Option<u64>,
+    /// What the body and all that is remembered may take, as an estimate in bytes; more fails the scrape.
+    pub memory_limit: Option<u64>,
     /// Whether `up` and its companions are added.
     pub synthetic_series: bool,
     /// `METRICS_*`, `METRIC_RELABEL_CONFIGS`: not for synthetic series.
@@ -119,8 +122,8 @@ impl Ingest {
         let vanished = match read {
             Ok(()) => Vanished::Missing,
             Err(error) => {
-                self.roll_back(&mut report);
                 report.failure = Some(error);
+                self.roll_back(&mut report);
                 Vanished::Seen
             }
         };
@@ -213,7 +216,14 @@ impl Ingest {
 
     fn roll_back(&mut self, report: &mut Report) {
         let series = &mut self.series;
-        self.lines.end(false, |slot| series.release(slot));
+        match report.failure {
+            // As if the target were new: what it has shown so far is in the way of what it shows from now on.
+            Some(ScrapeError::Memory { .. }) => {
+                self.lines.drop_all(|slot| series.release(slot));
+                self.families.drop_all();
+            }
+            Some(_) | None => self.lines.end(false, |slot| series.release(slot)),
+        }
         // What the failed scrape touched counts as untouched.
         self.scrape += 1;
         self.open.begin();
@@ -227,10 +237,19 @@ impl Ingest {
         let mut parser = Parser::new(body);
         while let Some(entry) = parser.next_like(self.lines.expected()) {
             match entry? {
+                Entry::Series(exposed) if exposed.raw.len() > LONGEST => return Err(too_long(&parser)),
                 Entry::Series(exposed) => self.append_series(&exposed, timestamp, report)?,
+                Entry::Type { family, .. } | Entry::Help { family, .. } if family.len() > LONGEST => {
+                    return Err(too_long(&parser));
+                }
+                Entry::Help { help, .. } if help.len() > LONGEST => return Err(too_long(&parser)),
                 Entry::Type { family, metric_type } => self.families.set_type(&family, metric_type),
                 Entry::Help { family, help } => self.families.set_help(&family, &help),
                 Entry::Comment => {}
+            }
+            let taken = (body.len() + self.lines.weight() + self.families.weight()) as u64;
+            if let Some(limit) = self.rules.memory_limit.filter(|limit| taken > *limit) {
+                return Err(ScrapeError::Memory { samples: report.scraped, limit });
             }
         }
         match self.rules.sample_limit {
@@ -325,11 +344,14 @@ impl Ingest {
     }
 
     fn introduce(&mut self, exposed: &ExposedSeries<'_>, spelling: Spelling) -> Result<Line, ScrapeError> {
-        let line = match self.naming.series(exposed, spelling)? {
-            Some(labels) => Line::Series(self.series.acquire(labels)),
-            None => Line::Filtered,
+        let (line, weight) = match self.naming.series(exposed, spelling)? {
+            Some(labels) => {
+                let weight = footprint::of_series(&labels);
+                (Line::Series(self.series.acquire(labels)), weight)
+            }
+            None => (Line::Filtered, 0),
         };
-        self.lines.insert(exposed.raw, spelling, line);
+        self.lines.insert(exposed.raw, spelling, line, weight);
         Ok(line)
     }
 
@@ -380,6 +402,10 @@ impl Ingest {
         self.open.conclude(self.samples.len(), &mut self.series);
         self.last_timestamp = self.last_timestamp.max(timestamp);
     }
+}
+
+fn too_long(parser: &Parser<'_>) -> ScrapeError {
+    ScrapeError::TooLong { line: parser.line(), limit: LONGEST }
 }
 
 #[cfg(test)]

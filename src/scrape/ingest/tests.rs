@@ -25,6 +25,7 @@ fn rules() -> Rules {
         honor_timestamps: true,
         normalize_le: true,
         sample_limit: None,
+        memory_limit: None,
         synthetic_series: false,
         relabelling: Relabelling::default(),
     }
