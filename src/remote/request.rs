@@ -81,8 +81,10 @@ pub(super) fn numbered(request: reqwest::RequestBuilder, resend: u64) -> reqwest
     if resend == 0 { request } else { request.header(RETRY_ATTEMPT, resend) }
 }
 
-/// Values that must not come back out of a server's text: the credentials, as they are and as they were sent, and custom
-/// headers. A tenant is no secret, and helps in an error message.
+const SHORTEST_USER: usize = 4;
+
+/// Values that must not come back out of a server's text: the credentials, as they are and as they were sent, custom headers, and
+/// what stands in the URL's query. A user's name of less than four letters would take words apart that are none. A tenant is no secret, and helps in an error message.
 pub(super) fn secrets<'a>(
     config: &'a Config,
     material: &'a Material,
@@ -92,11 +94,24 @@ pub(super) fn secrets<'a>(
         ["x-scope-orgid", "thanos-tenant"].iter().any(|tenant| name.eq_ignore_ascii_case(tenant))
     };
     let custom = config.headers.iter().filter(move |(name, _)| !is_tenant(name));
+    let user = match &config.auth {
+        Auth::Basic { username, password: _ } => {
+            Some(username.as_str()).filter(|name| name.len() >= SHORTEST_USER)
+        }
+        Auth::None | Auth::Bearer(_) => None,
+    };
+    // As it was sent; the longest first, before a part of it is taken out.
+    let query = config.url.query().into_iter().flat_map(|query| {
+        let values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
+        std::iter::once(query).chain(values)
+    });
     let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     custom
         .map(|(_, value)| value.expose())
         .chain(material.secret.as_ref().map(|secret| secret.expose()))
         .chain(sent.and_then(|header| header.split(' ').next_back()))
+        .chain(query)
+        .chain(user)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::make::{duration, duration_or_off, setting, size, size_or_off, text};
+use super::make::{duration, duration_or_off, secret, setting, size, size_or_off, text};
 use super::{Default, Group, Kind, Limits, Setting};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ pub(super) const HOST: &[Setting] = &[
         "16MiB",
         "The most bytes of the memory ring in front of the disk.",
     ),
-    setting(
+    secret(
         Group::Scrape,
         "SCRAPE_URL",
         text(
