@@ -3,8 +3,9 @@
 //! The next line of this scrape is nearly always the next line of the last one: that entry is tried first, with one comparison of bytes,
 //! and only a miss is hashed.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
 
 use super::footprint;
 
@@ -31,7 +32,7 @@ pub(super) enum Line {
 
 #[derive(Debug)]
 struct Entry {
-    raw: Arc<[u8]>,
+    raw: Box<[u8]>,
     spelling: Spelling,
     line: Line,
     /// Whether a sample of it was ever good: Prometheus caches it only then (remote-write 4.03).
@@ -47,7 +48,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct LineCache {
     /// One map for each spelling: the same bytes may come under several types, even in one scrape.
-    index: [HashMap<Arc<[u8]>, u32>; 3],
+    index: [HashTable<u32>; 3],
+    hasher: RandomState,
     /// Entries in all of them.
     remembered: usize,
     entries: Vec<Option<Entry>>,
@@ -88,7 +90,8 @@ impl LineCache {
 
     /// What these bytes come to, and whether [`LineCache::cached`] was said of the line.
     pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<(Line, bool)> {
-        let indexed = || self.index[spelling as usize].get(raw).copied();
+        let is = |id: &u32| self.entries[*id as usize].as_ref().is_some_and(|entry| *entry.raw == *raw);
+        let indexed = || self.index[spelling as usize].find(self.hasher.hash_one(raw), is).copied();
         let id = self.guessed(raw, spelling).or_else(indexed)?;
         let entry = self.entries.get(id as usize)?.as_ref()?;
         let found = (entry.line, entry.cached);
@@ -108,9 +111,8 @@ impl LineCache {
     pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, line: Line, weight: usize) {
         let weight = footprint::of_line(raw) + weight;
         self.weight += weight;
-        let raw: Arc<[u8]> = raw.into();
-        let entry =
-            Entry { raw: Arc::clone(&raw), spelling, line, cached: false, weight, seen: 0, position: 0 };
+        let hash = self.hasher.hash_one(raw);
+        let entry = Entry { raw: raw.into(), spelling, line, cached: false, weight, seen: 0, position: 0 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.entries[id as usize] = Some(entry);
@@ -121,7 +123,10 @@ impl LineCache {
                 u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        self.index[spelling as usize].insert(raw, id);
+        let Self { index, entries, hasher, .. } = self;
+        let hash_of =
+            |id: &u32| hasher.hash_one(entries[*id as usize].as_ref().map_or(&[][..], |entry| &entry.raw));
+        index[spelling as usize].insert_unique(hash, id, hash_of);
         self.remembered += 1;
         self.fresh.push(id);
         self.note(id);
@@ -190,7 +195,10 @@ impl LineCache {
 
     fn remove(&mut self, id: u32, forget: &mut impl FnMut(u32)) {
         if let Some(entry) = self.entries[id as usize].take() {
-            self.index[entry.spelling as usize].remove(&entry.raw);
+            let hash = self.hasher.hash_one(&*entry.raw);
+            if let Ok(found) = self.index[entry.spelling as usize].find_entry(hash, |other| *other == id) {
+                found.remove();
+            }
             self.remembered -= 1;
             self.weight -= entry.weight;
             self.free.push(id);
