@@ -99,7 +99,7 @@ pub(super) const HOST: &[Setting] = &[
         size_or_off(1, TIB),
         Default::Value("16MiB"),
         "16MiB",
-        "A larger body fails the scrape (up becomes 0); counted uncompressed, 0 is off.",
+        "A larger body fails the scrape (up becomes 0); counted uncompressed. The memory of its series is limited with it: 30 MiB, or 1.875 times this where that is more; 0 turns both off.",
     ),
     setting(
         Group::Scrape,
