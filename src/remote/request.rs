@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
@@ -89,7 +91,7 @@ pub(super) fn secrets<'a>(
     config: &'a Config,
     material: &'a Material,
     headers: &'a HeaderMap,
-) -> impl Iterator<Item = &'a str> {
+) -> impl Iterator<Item = Cow<'a, str>> {
     let is_tenant = |name: &str| {
         ["x-scope-orgid", "thanos-tenant"].iter().any(|tenant| name.eq_ignore_ascii_case(tenant))
     };
@@ -100,11 +102,12 @@ pub(super) fn secrets<'a>(
         }
         Auth::None | Auth::Bearer(_) => None,
     };
-    // As it was sent; the longest first, before a part of it is taken out.
+    // As it was sent and as a server may have read it; the longest first, before a part of it is taken out.
     let query = config.url.query().into_iter().flat_map(|query| {
         let values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
         std::iter::once(query).chain(values)
     });
+    let decoded = config.url.query_pairs().map(|(_, value)| value);
     let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     custom
         .map(|(_, value)| value.expose())
@@ -112,6 +115,8 @@ pub(super) fn secrets<'a>(
         .chain(sent.and_then(|header| header.split(' ').next_back()))
         .chain(query)
         .chain(user)
+        .map(Cow::Borrowed)
+        .chain(decoded)
 }
 
 #[cfg(test)]
