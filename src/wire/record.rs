@@ -228,6 +228,11 @@ impl RecordEncoder {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn tables(&self) -> usize {
+        self.tables.len()
+    }
+
     /// Writes as many of `samples` as fit into one record; at least one.
     fn fill<'d>(
         &mut self,
