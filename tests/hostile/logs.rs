@@ -1,6 +1,6 @@
 //! A log that nobody reads, that is closed, or into which an endpoint pours what it likes: bounded, and in nobody's way.
 
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, PipeWriter, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -12,6 +12,9 @@ use super::target::{Target, noise, ok};
 use super::{MOST, until};
 use crate::support::program::{World, peak_rss, with};
 
+/// What a pipe of Linux holds unless told otherwise, in bytes.
+const PIPE: usize = 64 << 10;
+
 /// Ends with this.
 struct Running(Child);
 
@@ -22,11 +25,11 @@ impl Drop for Running {
     }
 }
 
-/// `run` with a pipe for stdout.
-fn start(world: &World, more: &[(&'static str, &str)]) -> Running {
+/// `run` with this for stdout.
+fn start(world: &World, more: &[(&'static str, &str)], stdout: PipeWriter) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_docker-remote-write"));
     command.arg("run").env_clear().envs(with(world.settings(), more));
-    Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+    Running(command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null()).spawn().unwrap())
 }
 
 /// Each scrape repeats series whose names fill a line of the log, which names the first.
@@ -36,10 +39,7 @@ fn talkative(world: &World) -> String {
         let line = format!("wide{{label=\"{}\"}} ", noise(20_000, number as u64 + 1));
         format!("{line}1\n{line}2\n")
     };
-    Target::listen(
-        &path,
-        Arc::new(move |stream, number| std::io::Write::write_all(stream, &ok("", body(number)))),
-    );
+    Target::listen(&path, Arc::new(move |stream, number| stream.write_all(&ok("", body(number)))));
     format!("unix://{}", path.display())
 }
 
@@ -54,24 +54,29 @@ async fn a_stdout_that_nobody_reads_or_that_is_closed_stops_nothing() {
         }));
         let url = talkative(&world);
         let fast = [("REMOTE_WRITE_MIN_BACKOFF", "1ms"), ("REMOTE_WRITE_MAX_BACKOFF", "1ms")];
-        let mut program = start(&world, &[("SCRAPE_URL", &url), ("LOG_LEVEL", "debug"), fast[0], fast[1]]);
-        if closed {
-            drop(program.0.stdout.take());
-        }
+        let (reader, mut stdout) = std::io::pipe().unwrap();
+        // Full from the start, or without a reader: no line ever gets through.
+        stdout.write_all(&[b'-'; PIPE]).unwrap();
+        let reader = Some(reader).filter(|_| !closed);
+        let settings = [("SCRAPE_URL", &*url), ("LOG_LEVEL", "debug"), fast[0], fast[1]];
+        let mut program = start(&world, &settings, stdout);
         until("a storm of failures", || world.receiver.read(|state| state.request_count) > 500).await;
         world.receiver.answer(Answer::Normal);
         world.until_ups(4).await;
         assert!(program.0.try_wait().unwrap().is_none(), "closed: {closed}");
-        let written = |result: &str| {
+        let newest = |name: &str, result: Option<&str>| {
+            let mut wanted = vec![("__name__", name)];
+            wanted.extend(result.map(|result| ("result", result)));
             world.receiver.read(|state| {
-                let wanted = [("__name__", "docker_remote_write_log_lines_total"), ("result", result)];
-                let newest = state.store.select(&wanted).filter_map(|(_, samples)| samples.last());
-                newest.map(|sample| sample.value()).sum::<f64>()
+                let samples = state.store.select(&wanted).filter_map(|(_, samples)| samples.last());
+                samples.map(|sample| sample.value()).sum::<f64>()
             })
         };
         if closed {
-            until("lines are counted as lost", || written("error") > 0.0).await;
+            let lost = || newest("docker_remote_write_log_write_errors_total", None) > 0.0;
+            until("lines are counted as lost", lost).await;
         }
+        assert_eq!(newest("docker_remote_write_log_lines_total", Some("written")).to_bits(), 0);
         let peak = peak_rss(program.0.id());
         assert!(peak < MOST, "{peak}");
         let start = Instant::now();
@@ -82,6 +87,7 @@ async fn a_stdout_that_nobody_reads_or_that_is_closed_stops_nothing() {
         .unwrap();
         until("the end", || program.0.try_wait().unwrap().is_some()).await;
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        drop(reader);
     }
 }
 
@@ -130,9 +136,7 @@ async fn a_storm_of_distinct_failures_is_a_few_lines_and_little_memory() {
     // Every scrape fails with words of its own, too.
     let bad = Target::listen(
         &path,
-        Arc::new(|stream, number| {
-            std::io::Write::write_all(stream, &ok("", format!("bad_{number} x{number}\n")))
-        }),
+        Arc::new(|stream, number| stream.write_all(&ok("", format!("bad_{number} x{number}\n")))),
     );
     let storm = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = storm.local_addr().unwrap();
@@ -144,7 +148,8 @@ async fn a_storm_of_distinct_failures_is_a_few_lines_and_little_memory() {
         }
     });
     let (push, scrape) = (format!("http://{address}/w"), format!("unix://{}", path.display()));
-    let mut program = start(
+    let (reader, stdout) = std::io::pipe().unwrap();
+    let program = start(
         &world,
         &[
             ("REMOTE_WRITE_URL", &push),
@@ -152,8 +157,9 @@ async fn a_storm_of_distinct_failures_is_a_few_lines_and_little_memory() {
             ("REMOTE_WRITE_MIN_BACKOFF", "1ms"),
             ("REMOTE_WRITE_MAX_BACKOFF", "1ms"),
         ],
+        stdout,
     );
-    let output = BufReader::new(program.0.stdout.take().unwrap());
+    let output = BufReader::new(reader);
     let reader = std::thread::spawn(move || output.lines().map_while(Result::ok).collect::<Vec<_>>());
     let start = Instant::now();
     until("a storm", || number.load(SeqCst) > 2_000 && bad.asked() > 5).await;
@@ -189,7 +195,7 @@ fn answer_badly(mut stream: std::net::TcpStream, counted: &AtomicUsize) {
         all.clear();
         let text = format!("failure number {}", counted.fetch_add(1, SeqCst));
         let answer = format!("HTTP/1.1 503 No\r\nContent-Length: {}\r\n\r\n{text}", text.len());
-        if std::io::Write::write_all(&mut stream, answer.as_bytes()).is_err() {
+        if stream.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }

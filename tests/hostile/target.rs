@@ -46,7 +46,7 @@ impl Target {
     fn answer(&self, stream: &mut UnixStream, conduct: &Conduct) -> io::Result<()> {
         let _ = stream.read(&mut [0; 4096])?;
         if self.good.load(SeqCst) {
-            return stream.write_all(&ok("", &format!("{GOOD} 1\n")));
+            return stream.write_all(&ok("", format!("{GOOD} 1\n")));
         }
         let number = self.asked.fetch_add(1, SeqCst);
         conduct(stream, number)
@@ -83,14 +83,15 @@ pub(super) fn drip(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 
 /// Text that does not compress, of letters and digits.
 pub(super) fn noise(bytes: usize, seed: u64) -> String {
+    const DIGITS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789__";
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut text = String::with_capacity(bytes + 16);
+    let mut text = Vec::with_capacity(bytes + 8);
     while text.len() < bytes {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        text.push_str(&format!("{state:016x}"));
+        text.extend(state.to_le_bytes().map(|byte| DIGITS[usize::from(byte % 64)]));
     }
     text.truncate(bytes);
-    text
+    String::from_utf8(text).unwrap()
 }
