@@ -10,6 +10,8 @@ mod architecture;
 mod collector;
 /// The faces `demo` and `receive` of the real binary.
 mod demo;
+/// Targets, endpoints and readers of the log that mean harm, against the real binary.
+mod hostile;
 /// Every sample has one place, whatever happens: random stories of the whole program.
 mod ledger;
 /// Both manifests, the README and the table of settings say the same.

@@ -20,6 +20,7 @@ fn records() -> Vec<(Vec<u8>, u32)> {
         created_timestamps: false,
         exemplars: true,
         sample_limit: None,
+        memory_limit: None,
         synthetic_series: true,
         relabelling: Relabelling::default(),
     };

@@ -32,6 +32,7 @@ pub(crate) fn rules() -> Rules {
         created_timestamps: false,
         exemplars: true,
         sample_limit: Some(200_000),
+        memory_limit: None,
         synthetic_series: true,
         relabelling: Relabelling::default(),
     }

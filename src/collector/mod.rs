@@ -124,6 +124,7 @@ impl Collector {
             created_timestamps: scrape.created_timestamps,
             exemplars: scrape.exemplars,
             sample_limit: scrape.sample_limit,
+            memory_limit: scrape.memory_limit(),
             synthetic_series: true,
             relabelling: scrape.relabelling.clone(),
         };
@@ -133,6 +134,7 @@ impl Collector {
         // Without the target's limit and rules: what they refuse is told by these.
         let own_rules = Rules {
             sample_limit: None,
+            memory_limit: None,
             synthetic_series: false,
             relabelling: Relabelling::default(),
             ..rules(exposition.labels(&target))

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::error::{Fault, ParseError, Place, Reason};
+use super::error::{Fault, ParseError, Place, Reason, printable};
 use super::escape::unescape_quoted;
 use super::float::normalized_float;
 use super::scan::{Cursor, NAME, Term};
@@ -142,7 +142,7 @@ impl<'a> Written<'a> {
 }
 
 fn duplicate(name: &str, at: usize) -> Fault {
-    Fault::new(at, Reason::DuplicateLabel(name.to_owned()))
+    Fault::new(at, Reason::DuplicateLabel(printable(name.as_bytes())))
 }
 
 fn text(at: usize, bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {

@@ -1,62 +1,119 @@
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
-/// One name and value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Label {
-    /// Never empty inside [`Labels`].
-    pub name: String,
-    /// Never empty inside [`Labels`]: an empty value means that the label is not there.
-    pub value: String,
-}
-
 /// A label set: sorted by name in byte order, no name twice, no empty value (remote-write 1.11, 1.12).
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Vec<Label>);
+///
+/// All texts stand in one string: a set of four labels takes 170 bytes of memory, and took 460 with a string for each. A target's series
+/// are most of what the process holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Labels {
+    /// Name, value, name, value.
+    text: String,
+    /// Where each of them ends. 32 bits will do: a body of 4 GiB is no exposition.
+    ends: Vec<u32>,
+}
 
 impl Labels {
     /// No labels.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { text: String::new(), ends: Vec::new() }
     }
 
     /// The value of a label, `None` where there is none.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let at = self.0.binary_search_by(|label| label.name.as_str().cmp(name)).ok()?;
-        Some(&self.0[at].value)
+        self.find(name).ok().map(|at| self.pair(at).1)
     }
 
     /// Sets a label, in its place; an empty value removes it.
     pub fn set(&mut self, name: &str, value: &str) {
-        match self.0.binary_search_by(|label| label.name.as_str().cmp(name)) {
-            Ok(at) if value.is_empty() => {
-                self.0.remove(at);
-            }
-            Ok(at) => value.clone_into(&mut self.0[at].value),
-            Err(_) if value.is_empty() => {}
-            Err(at) => self.0.insert(at, Label { name: name.to_owned(), value: value.to_owned() }),
-        }
+        let (at, taken) = match self.find(name) {
+            Ok(at) => (at, 1),
+            Err(at) => (at, 0),
+        };
+        let texts: &[&str] = if value.is_empty() { &[] } else { &[name, value] };
+        self.replace(at, taken, texts);
     }
 
     /// The labels in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.0.iter().map(|label| (label.name.as_str(), label.value.as_str()))
+        (0..self.len()).map(|at| self.pair(at))
     }
 
     /// How many labels there are, the metric's name included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.ends.len() / 2
     }
 
     /// Whether there is no label at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ends.is_empty()
+    }
+
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        let (mut from, mut to) = (0, self.len());
+        while from < to {
+            let middle = from.midpoint(to);
+            match self.pair(middle).0.cmp(name) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Equal => return Ok(middle),
+                Ordering::Greater => to = middle,
+            }
+        }
+        Err(from)
+    }
+
+    fn pair(&self, at: usize) -> (&str, &str) {
+        let (start, middle, end) = (self.start(2 * at), self.start(2 * at + 1), self.start(2 * at + 2));
+        (&self.text[start..middle], &self.text[middle..end])
+    }
+
+    /// Where the text of this number begins: where the one before it ends.
+    fn start(&self, number: usize) -> usize {
+        number.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
+    }
+
+    /// Puts `texts` in the place of `taken` labels from the one at `at` on.
+    fn replace(&mut self, at: usize, taken: usize, texts: &[&str]) {
+        let range = self.start(2 * at)..self.start(2 * (at + taken));
+        let (before, removed) = (range.start, range.len());
+        self.text.replace_range(range, &texts.concat());
+        let added = self.text.len() - (self.ends.last().map_or(0, |end| *end as usize) - removed);
+        for end in &mut self.ends[2 * (at + taken)..] {
+            *end = offset(*end as usize - removed + added);
+        }
+        let mut end = before;
+        let new = texts.iter().map(|text| {
+            end += text.len();
+            offset(end)
+        });
+        self.ends.splice(2 * at..2 * (at + taken), new);
+    }
+}
+
+fn offset(bytes: usize) -> u32 {
+    match u32::try_from(bytes) {
+        Ok(offset) => offset,
+        Err(_) => unreachable!("a label set of {bytes} bytes"),
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Label by label, by name and then by value.
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
     }
 }
 
@@ -67,6 +124,8 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
         for (name, value) in pairs {
             labels.set(name.as_ref(), value.as_ref());
         }
+        labels.text.shrink_to_fit();
+        labels.ends.shrink_to_fit();
         labels
     }
 }
@@ -101,6 +160,30 @@ mod tests {
         assert_eq!(labels.len(), 1);
         labels.set("a", "");
         assert!(labels.is_empty());
+    }
+
+    #[test]
+    fn labels_are_set_in_any_place_and_the_others_stay() {
+        let mut labels = Labels::from_iter([("b", "22"), ("d", "4444")]);
+        for (name, value) in
+            [("c", "333"), ("a", "1"), ("e", "55555"), ("c", "long again"), ("b", ""), ("d", "4")]
+        {
+            labels.set(name, value);
+        }
+        let all: Vec<_> = labels.iter().collect();
+        assert_eq!(all, [("a", "1"), ("c", "long again"), ("d", "4"), ("e", "55555")]);
+        assert_eq!((labels.get("d"), labels.get("b"), labels.len()), (Some("4"), None, 4));
+        assert_eq!(labels, Labels::from_iter([("e", "55555"), ("d", "4"), ("c", "long again"), ("a", "1")]));
+    }
+
+    #[test]
+    fn sets_are_ordered_label_by_label() {
+        let of = |pairs: &[(&'static str, &'static str)]| pairs.iter().copied().collect::<Labels>();
+        // The texts in a row would say otherwise.
+        assert!(of(&[("a", "bc")]) < of(&[("ab", "c")]));
+        assert_ne!(of(&[("a", "bc")]), of(&[("ab", "c")]));
+        assert!(of(&[("a", "1")]) < of(&[("a", "1"), ("b", "1")]));
+        assert!(of(&[("a", "2")]) > of(&[("a", "1"), ("b", "1")]));
     }
 
     #[test]

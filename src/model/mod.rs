@@ -9,7 +9,7 @@ mod secret;
 
 pub use clock::Clock;
 pub use escaping::{Escaping, NameOf};
-pub use labels::{Label, Labels, METRIC_NAME};
+pub use labels::{Labels, METRIC_NAME};
 pub use metric_type::MetricType;
 pub use sample::{
     Description, Exemplar, NORMAL_NAN_BITS, STALE_MARKER_BITS, SampleRef, is_stale_marker, now_ms,

@@ -141,7 +141,11 @@ impl Client {
         match request.send().await {
             Ok(response) => {
                 self.connection.answered(response.status().as_u16());
-                Ok(Answer::of(response, &self.config))
+                let clean = |text: &str| {
+                    let secrets = request::secrets(&self.config, &ready.material, &ready.headers);
+                    redacted(text, secrets)
+                };
+                Ok(Answer::of(response, &self.config, clean))
             }
             Err(error) => {
                 let failure = classify(&error);
@@ -244,7 +248,7 @@ impl Client {
 }
 
 impl Answer {
-    fn of(response: reqwest::Response, config: &Config) -> Self {
+    fn of(response: reqwest::Response, config: &Config, clean: impl Fn(&str) -> String) -> Self {
         let header = |name: HeaderName| {
             response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
@@ -254,7 +258,7 @@ impl Answer {
         let has_written = WRITTEN.iter().any(|name| response.headers().contains_key(*name));
         Self {
             reply: Reply { status, retry_after: header(RETRY_AFTER), has_written, written },
-            location: header(LOCATION).map(|location| shown_location(&location, &config.url)),
+            location: header(LOCATION).map(|location| shown_location(&clean(&location), &config.url)),
             response,
         }
     }

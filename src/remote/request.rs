@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
@@ -96,22 +98,40 @@ pub(super) fn numbered(request: reqwest::RequestBuilder, resend: u64) -> reqwest
     if resend == 0 { request } else { request.header(RETRY_ATTEMPT, resend) }
 }
 
-/// Values that must not come back out of a server's text: the credentials, as they are and as they were sent, and custom
-/// headers. A tenant is no secret, and helps in an error message.
+const SHORTEST_USER: usize = 4;
+
+/// Values that must not come back out of a server's text: the credentials, as they are and as they were sent, custom headers, and
+/// what stands in the URL's query. A user's name of less than four letters would take words apart that are none. A tenant is no secret, and helps in an error message.
 pub(super) fn secrets<'a>(
     config: &'a Config,
     material: &'a Material,
     headers: &'a HeaderMap,
-) -> impl Iterator<Item = &'a str> {
+) -> impl Iterator<Item = Cow<'a, str>> {
     let is_tenant = |name: &str| {
         ["x-scope-orgid", "thanos-tenant"].iter().any(|tenant| name.eq_ignore_ascii_case(tenant))
     };
     let custom = config.headers.iter().filter(move |(name, _)| !is_tenant(name));
+    let user = match &config.auth {
+        Auth::Basic { username, password: _ } => {
+            Some(username.as_str()).filter(|name| name.len() >= SHORTEST_USER)
+        }
+        Auth::None | Auth::Bearer(_) => None,
+    };
+    // As it was sent and as a server may have read it; the longest first, before a part of it is taken out.
+    let query = config.url.query().into_iter().flat_map(|query| {
+        let values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
+        std::iter::once(query).chain(values)
+    });
+    let decoded = config.url.query_pairs().map(|(_, value)| value);
     let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     custom
         .map(|(_, value)| value.expose())
         .chain(material.secret.as_ref().map(|secret| secret.expose()))
         .chain(sent.and_then(|header| header.split(' ').next_back()))
+        .chain(query)
+        .chain(user)
+        .map(Cow::Borrowed)
+        .chain(decoded)
 }
 
 #[cfg(test)]

@@ -50,10 +50,10 @@ pub(super) fn shown_location(location: &str, base: &Url) -> String {
 }
 
 /// Takes every one of `secrets` out of a text.
-pub(super) fn redacted<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn redacted<S: AsRef<str>>(text: &str, secrets: impl IntoIterator<Item = S>) -> String {
     let mut clean = text.to_owned();
-    for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
-        clean = clean.replace(secret, "[redacted]");
+    for secret in secrets.into_iter().filter(|secret| !secret.as_ref().is_empty()) {
+        clean = clean.replace(secret.as_ref(), "[redacted]");
     }
     clean
 }

@@ -3,8 +3,11 @@
 //! The next line of this scrape is nearly always the next line of the last one: that entry is tried first, with one comparison of bytes,
 //! and only a miss is hashed.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+
+use super::footprint;
 
 /// What the bytes alone do not say, but the series depends on: which label is spelled anew under the `# TYPE` in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +32,13 @@ pub(super) enum Line {
 
 #[derive(Debug)]
 struct Entry {
-    raw: Arc<[u8]>,
+    raw: Box<[u8]>,
     spelling: Spelling,
     line: Line,
     /// Whether a sample of it was ever good: Prometheus caches it only then (remote-write 4.03).
     cached: bool,
+    /// See [`footprint`].
+    weight: usize,
     /// The last scrape that had this line, and where.
     seen: u64,
     position: u32,
@@ -43,7 +48,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct LineCache {
     /// One map for each spelling: the same bytes may come under several types, even in one scrape.
-    index: [HashMap<Arc<[u8]>, u32>; 3],
+    index: [HashTable<u32>; 3],
+    hasher: RandomState,
     /// Entries in all of them.
     remembered: usize,
     entries: Vec<Option<Entry>>,
@@ -60,6 +66,10 @@ pub(super) struct LineCache {
     distinct: usize,
     /// Lines that came after the last good scrape.
     fresh: Vec<u32>,
+    /// Of all entries, and of the series that they name.
+    weight: usize,
+    /// Bytes of the lines of this scrape, each as often as it stands there.
+    current_bytes: usize,
 }
 
 impl LineCache {
@@ -69,11 +79,19 @@ impl LineCache {
         self.current.clear();
         self.guess = 0;
         self.distinct = 0;
+        self.current_bytes = 0;
+    }
+
+    /// How many bytes all this takes, as an estimate (see [`footprint`]).
+    #[inline]
+    pub(super) fn weight(&self) -> usize {
+        self.weight + self.text.len().max(self.current_bytes)
     }
 
     /// What these bytes come to, and whether [`LineCache::cached`] was said of the line.
     pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<(Line, bool)> {
-        let indexed = || self.index[spelling as usize].get(raw).copied();
+        let is = |id: &u32| self.entries[*id as usize].as_ref().is_some_and(|entry| *entry.raw == *raw);
+        let indexed = || self.index[spelling as usize].find(self.hasher.hash_one(raw), is).copied();
         let id = self.guessed(raw, spelling).or_else(indexed)?;
         let entry = self.entries.get(id as usize)?.as_ref()?;
         let found = (entry.line, entry.cached);
@@ -89,10 +107,12 @@ impl LineCache {
         }
     }
 
-    /// Remembers a line that [`LineCache::find`] does not know.
-    pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, line: Line) {
-        let raw: Arc<[u8]> = raw.into();
-        let entry = Entry { raw: Arc::clone(&raw), spelling, line, cached: false, seen: 0, position: 0 };
+    /// Remembers a line that [`LineCache::find`] does not know; `weight` is that of its series.
+    pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, line: Line, weight: usize) {
+        let weight = footprint::of_line(raw) + weight;
+        self.weight += weight;
+        let hash = self.hasher.hash_one(raw);
+        let entry = Entry { raw: raw.into(), spelling, line, cached: false, weight, seen: 0, position: 0 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.entries[id as usize] = Some(entry);
@@ -103,7 +123,10 @@ impl LineCache {
                 u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        self.index[spelling as usize].insert(raw, id);
+        let Self { index, entries, hasher, .. } = self;
+        let hash_of =
+            |id: &u32| hasher.hash_one(entries[*id as usize].as_ref().map_or(&[][..], |entry| &entry.raw));
+        index[spelling as usize].insert_unique(hash, id, hash_of);
         self.remembered += 1;
         self.fresh.push(id);
         self.note(id);
@@ -164,10 +187,20 @@ impl LineCache {
         self.fresh.clear();
     }
 
+    /// As [`LineCache::forget_all`], and gives the memory back.
+    pub(super) fn drop_all(&mut self, forget: impl FnMut(u32)) {
+        self.forget_all(forget);
+        *self = Self { scrape: self.scrape, ..Self::default() };
+    }
+
     fn remove(&mut self, id: u32, forget: &mut impl FnMut(u32)) {
         if let Some(entry) = self.entries[id as usize].take() {
-            self.index[entry.spelling as usize].remove(&entry.raw);
+            let hash = self.hasher.hash_one(&*entry.raw);
+            if let Ok(found) = self.index[entry.spelling as usize].find_entry(hash, |other| *other == id) {
+                found.remove();
+            }
             self.remembered -= 1;
+            self.weight -= entry.weight;
             self.free.push(id);
             match entry.line {
                 Line::Series(slot) => forget(slot),
@@ -193,6 +226,7 @@ impl LineCache {
             entry.seen = self.scrape;
             self.distinct += 1;
         }
+        self.current_bytes += entry.raw.len();
         entry.position = u32::try_from(self.current.len()).unwrap_or(u32::MAX);
         self.current.push(id);
     }
@@ -210,7 +244,7 @@ mod tests {
                 let found = cache.find(line.as_bytes(), Spelling::AsExposed).map(|(line, _)| line);
                 if found.is_none() {
                     let slot = line.bytes().last().unwrap();
-                    cache.insert(line.as_bytes(), Spelling::AsExposed, Line::Series(u32::from(slot)));
+                    cache.insert(line.as_bytes(), Spelling::AsExposed, Line::Series(u32::from(slot)), 0);
                 }
                 found
             })
@@ -251,9 +285,9 @@ mod tests {
     fn the_same_bytes_under_another_type_are_another_series() {
         let mut cache = LineCache::default();
         cache.begin();
-        cache.insert(b"m", Spelling::AsExposed, Line::Series(1));
+        cache.insert(b"m", Spelling::AsExposed, Line::Series(1), 0);
         assert_eq!(cache.find(b"m", Spelling::Le), None);
-        cache.insert(b"m", Spelling::Le, Line::Series(2));
+        cache.insert(b"m", Spelling::Le, Line::Series(2), 0);
         cache.cached();
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
@@ -265,7 +299,7 @@ mod tests {
     fn a_line_that_comes_to_nothing_is_remembered_and_releases_no_slot() {
         let mut cache = LineCache::default();
         cache.begin();
-        cache.insert(b"dropped", Spelling::AsExposed, Line::Filtered);
+        cache.insert(b"dropped", Spelling::AsExposed, Line::Filtered, 0);
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
         assert_eq!(cache.find(b"dropped", Spelling::AsExposed), Some((Line::Filtered, false)));
@@ -283,7 +317,7 @@ mod tests {
         cache.forget_all(|slot| released.push(slot));
         assert_eq!(released, [u32::from(b'a'), u32::from(b'b')]);
         assert_eq!(cache.find(b"a", Spelling::AsExposed), None);
-        cache.insert(b"a", Spelling::AsExposed, Line::Series(7));
+        cache.insert(b"a", Spelling::AsExposed, Line::Series(7), 0);
         cache.end(true, |slot| panic!("{slot} forgotten"));
         assert_eq!(scrape(&mut cache, &["a"]).0, [Some(Line::Series(7))]);
     }

@@ -89,6 +89,24 @@ pub enum ScrapeError {
     /// The reader has a bug that this body has found.
     #[error("reading the exposition panicked: a bug of docker-remote-write, whose place is in the log")]
     Panicked,
+    /// A text that no receiver takes.
+    #[error("exposition line {line}: a series, a HELP text or a family's name of more than {limit} bytes")]
+    TooLong {
+        /// The line, from 1.
+        line: u32,
+        /// Bytes.
+        limit: usize,
+    },
+    /// What would have to be remembered.
+    #[error(
+        "{samples} samples in, the body and its series take more than {limit} bytes of memory; a larger SCRAPE_BODY_SIZE_LIMIT allows more"
+    )]
+    Memory {
+        /// Samples until then.
+        samples: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// `SCRAPE_SAMPLE_LIMIT` is exceeded (remote-write 4.13).
     #[error("{samples} samples, more than the {limit} of SCRAPE_SAMPLE_LIMIT")]
     SampleLimit {
@@ -119,6 +137,8 @@ impl ScrapeError {
             | Self::Message(_)
             | Self::Panicked
             | Self::RelabelledMessage { .. }
+            | Self::TooLong { .. }
+            | Self::Memory { .. }
             | Self::SampleLimit { .. } => self,
         }
     }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use crate::exposition::belongs_to_family;
 use crate::model::MetricType;
 
+use super::footprint;
+
 /// What the names of a family's series may end with.
 const PARTS: [&str; 7] = ["_bucket", "_sum", "_count", "_total", "_info", "_gsum", "_gcount"];
 
@@ -28,6 +30,8 @@ pub(super) struct Families {
     /// Grows whenever any family changes.
     epoch: u64,
     scrape: u64,
+    /// Of all of them.
+    weight: usize,
 }
 
 /// The family of a series as it was when its metadata was last handed on.
@@ -51,6 +55,16 @@ impl Families {
         }
     }
 
+    /// How many bytes all this takes, as an estimate (see [`footprint`]).
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Forgets everything. Every series looks its family up again.
+    pub(super) fn drop_all(&mut self) {
+        *self = Self { epoch: self.epoch + 1, scrape: self.scrape, ..Self::default() };
+    }
+
     pub(super) fn set_type(&mut self, name: &str, metric_type: MetricType) {
         let number = self.entry(name);
         let family = &mut self.all[number as usize];
@@ -65,6 +79,8 @@ impl Families {
         let number = self.entry(name);
         let family = &mut self.all[number as usize];
         if family.help != help {
+            self.weight += footprint::of_family("", help);
+            self.weight -= footprint::of_family("", &family.help);
             help.clone_into(&mut family.help);
             self.changed(number);
         }
@@ -121,6 +137,7 @@ impl Families {
             None => {
                 let number = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
                 self.index.insert(name.to_owned(), number);
+                self.weight += footprint::of_family(name, "");
                 self.all.push(Family {
                     metric_type: MetricType::Unknown,
                     help: String::new(),
@@ -161,6 +178,8 @@ impl Families {
             }
             None => false,
         });
+        let families = self.index.iter().map(|(name, number)| (name, &self.all[*number as usize].help));
+        self.weight = families.map(|(name, help)| footprint::of_family(name, help)).sum();
     }
 }
 

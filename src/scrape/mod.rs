@@ -10,6 +10,7 @@ mod departed;
 mod error;
 mod exemplars;
 mod families;
+mod footprint;
 mod identity;
 mod ingest;
 mod open_series;
@@ -90,4 +91,12 @@ pub struct Config {
     pub relabelling: Relabelling,
     /// `METRIC_RELABEL_CONFIGS` where it is a file.
     pub rules_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// What a scrape may take in memory, in bytes: [`Rules::memory_limit`].
+    #[must_use]
+    pub fn memory_limit(&self) -> Option<u64> {
+        footprint::limit(self.body_size_limit)
+    }
 }

@@ -1,7 +1,8 @@
 //! The series of one target, each in a slot that its label set owns while the target has it.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
 
 use super::departed::{Departed, Newest};
 use super::families::{Families, FamilyRef};
@@ -13,7 +14,7 @@ const SOME_TIME_AGO: i64 = i64::MIN + 1;
 /// One series.
 #[derive(Debug)]
 pub(super) struct Series {
-    labels: Arc<Labels>,
+    labels: Labels,
     metadata: Metadata,
     /// [`Families::epoch`] when the metadata was looked up.
     metadata_epoch: u64,
@@ -58,7 +59,8 @@ impl Series {
 /// All series of one target.
 #[derive(Debug, Default)]
 pub(super) struct SeriesTable {
-    by_labels: HashMap<Arc<Labels>, u32>,
+    by_labels: HashTable<u32>,
+    hasher: RandomState,
     slots: Vec<Option<Series>>,
     free: Vec<u32>,
     /// Series without holders: their slots are free once their markers have been encoded, at the next scrape.
@@ -74,7 +76,10 @@ impl SeriesTable {
             if self.slots[slot as usize].as_ref().is_some_and(|series| series.holders == 0)
                 && let Some(series) = self.slots[slot as usize].take()
             {
-                self.by_labels.remove(&series.labels);
+                let hash = self.hasher.hash_one(&series.labels);
+                if let Ok(found) = self.by_labels.find_entry(hash, |other| *other == slot) {
+                    found.remove();
+                }
                 if series.last_timestamp > SOME_TIME_AGO {
                     let newest = Newest { timestamp: series.last_timestamp, value: series.last_value };
                     self.departed.remember(&series.labels, newest, now);
@@ -86,7 +91,10 @@ impl SeriesTable {
 
     /// The slot of a label set, for one more line that names it.
     pub(super) fn acquire(&mut self, labels: Labels) -> u32 {
-        let slot = self.by_labels.get(&labels).copied().unwrap_or_else(|| self.occupy(labels));
+        let hash = self.hasher.hash_one(&labels);
+        let is = |slot: &u32| *self.labels(*slot) == labels;
+        let slot = self.by_labels.find(hash, is).copied();
+        let slot = slot.unwrap_or_else(|| self.occupy(labels, hash));
         self.hold(slot);
         slot
     }
@@ -174,7 +182,7 @@ impl SeriesTable {
 
     /// All series that have begun and not ended.
     pub(super) fn open(&self) -> impl Iterator<Item = &Labels> {
-        self.slots.iter().flatten().filter(|series| series.open).map(|series| &*series.labels)
+        self.slots.iter().flatten().filter(|series| series.open).map(|series| &series.labels)
     }
 
     #[cfg(test)]
@@ -182,12 +190,11 @@ impl SeriesTable {
         self.slots.len()
     }
 
-    fn occupy(&mut self, labels: Labels) -> u32 {
+    fn occupy(&mut self, labels: Labels, hash: u64) -> u32 {
         self.generation = self.generation.wrapping_add(1);
         let newest = self.departed.recall(&labels);
-        let labels = Arc::new(labels);
         let series = Series {
-            labels: Arc::clone(&labels),
+            labels,
             metadata: Metadata::None,
             metadata_epoch: u64::MAX,
             generation: self.generation,
@@ -209,7 +216,10 @@ impl SeriesTable {
                 u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        self.by_labels.insert(labels, slot);
+        let Self { by_labels, slots, hasher, .. } = self;
+        let hash_of =
+            |slot: &u32| slots[*slot as usize].as_ref().map_or(0, |series| hasher.hash_one(&series.labels));
+        by_labels.insert_unique(hash, slot, hash_of);
         slot
     }
 }

@@ -190,6 +190,8 @@ enum Cut {
 pub struct RecordEncoder {
     limits: Limits,
     tables: Vec<Table>,
+    /// Of a table that is new.
+    first_epoch: u32,
     blocks: Vec<Block>,
     refs: Vec<u8>,
     exemplars: Vec<u8>,
@@ -203,6 +205,7 @@ impl RecordEncoder {
         Self {
             limits,
             tables: Vec::new(),
+            first_epoch: 0,
             blocks: Vec::new(),
             refs: Vec::new(),
             exemplars: Vec::new(),
@@ -246,7 +249,7 @@ impl RecordEncoder {
         let mut at = 0;
         while !rest.is_empty() {
             if self.tables.len() == at {
-                self.tables.push(Table::new(0));
+                self.tables.push(Table::new(self.first_epoch));
             }
             self.tables[at].renew_if_bloated();
             let baseline = self.tables[at].baseline.0;
@@ -267,6 +270,16 @@ impl RecordEncoder {
             rest = &rest[counts.samples as usize..];
             at += 1;
         }
+        // A scrape with ten times the series was an accident: 0.7 MB for each of its records need not stay.
+        for table in self.tables.drain(at..) {
+            // Blocks remember these tables: another one in the place must not be taken for them.
+            self.first_epoch = self.first_epoch.max(table.epoch.wrapping_add(1));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn tables(&self) -> usize {
+        self.tables.len()
     }
 
     /// Writes as many of `samples` as fit into one record; at least one.

@@ -225,6 +225,18 @@ fn a_scrape_is_cut_at_the_sample_limit_and_each_record_stands_alone() {
 }
 
 #[test]
+fn a_scrape_that_shrinks_and_grows_again_keeps_no_table_and_knows_its_series() {
+    let all: Vec<_> = (0..10).map(series).collect();
+    let mut encoder = RecordEncoder::new(Limits { max_samples: 4, max_bytes: 1 << 20 });
+    for (timestamp, count) in [(1, 10), (2, 3), (3, 10), (4, 7), (5, 10)] {
+        let records = encode(&mut encoder, &samples(count, timestamp), &all);
+        assert_eq!(encoder.tables(), records.len());
+        let read: Vec<_> = records.iter().flat_map(|(_, payload)| read_v2(payload)).collect();
+        assert_eq!(read, expected(&samples(count, timestamp), &all));
+    }
+}
+
+#[test]
 fn a_scrape_is_cut_at_the_byte_limit_but_a_single_large_sample_still_goes() {
     let all: Vec<_> = (0..20).map(series).collect();
     let mut encoder = RecordEncoder::new(Limits { max_samples: 100, max_bytes: 200 });

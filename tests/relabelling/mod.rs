@@ -26,6 +26,7 @@ fn defaults() -> Rules {
         created_timestamps: false,
         exemplars: true,
         sample_limit: Some(200_000),
+        memory_limit: None,
         synthetic_series: false,
         relabelling: Relabelling::default(),
     }

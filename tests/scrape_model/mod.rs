@@ -51,6 +51,7 @@ fn rules(setup: &Setup) -> Rules {
         created_timestamps: false,
         exemplars: true,
         sample_limit: setup.sample_limit,
+        memory_limit: None,
         synthetic_series: setup.synthetic,
         relabelling: Relabelling::default(),
     }

@@ -37,8 +37,26 @@ impl Authority {
     }
 
     pub(crate) fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
+        self.sign_with(name, usage, |_| ())
+    }
+
+    /// A server's, that ran out in 2001.
+    pub(crate) fn expired(&self) -> Identity {
+        self.sign_with("127.0.0.1", ExtendedKeyUsagePurpose::ServerAuth, |params| {
+            (params.not_before, params.not_after) =
+                (rcgen::date_time_ymd(2000, 1, 1), rcgen::date_time_ymd(2001, 1, 1));
+        })
+    }
+
+    fn sign_with(
+        &self,
+        name: &str,
+        usage: ExtendedKeyUsagePurpose,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Identity {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.extended_key_usages = vec![usage];
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity {

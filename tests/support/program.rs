@@ -253,6 +253,17 @@ impl Program {
         names.map(|name| name.trim_end().to_owned()).collect()
     }
 
+    /// The most memory that the process has had so far, in bytes, and whether it is still that process.
+    pub(crate) fn peak_rss(&mut self) -> u64 {
+        assert!(self.child.try_wait().unwrap().is_none(), "it has ended: {}", *self.said.borrow());
+        peak_rss(self.child.id())
+    }
+
+    /// All that was said so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.borrow().clone()
+    }
+
     /// SIGTERM, and no wait.
     /// What the kernel says of each thread.
     pub(crate) fn statuses(&self) -> Vec<String> {
@@ -270,6 +281,13 @@ impl Program {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// `VmHWM` of a process, in bytes.
+pub(crate) fn peak_rss(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
 }
 
 /// A process's last words about an endpoint: its ledger.

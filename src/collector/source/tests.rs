@@ -60,6 +60,7 @@ impl Process {
             created_timestamps: false,
             exemplars: true,
             sample_limit: None,
+            memory_limit: None,
             synthetic_series: true,
             relabelling: Relabelling::default(),
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::make::{duration, duration_or_off, setting, size, size_or_off, text};
+use super::make::{duration, duration_or_off, secret, setting, size, size_or_off, text};
 use super::{Default, Group, Kind, Limits, Setting};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ pub(super) const HOST: &[Setting] = &[
         "16MiB",
         "The most bytes of the memory ring in front of the disk.",
     ),
-    setting(
+    secret(
         Group::Scrape,
         "SCRAPE_URL",
         text(
@@ -142,7 +142,7 @@ pub(super) const HOST: &[Setting] = &[
         size_or_off(1, TIB),
         Default::Value("16MiB"),
         "16MiB",
-        "A larger body fails the scrape (up becomes 0); counted uncompressed, 0 is off.",
+        "A larger body fails the scrape (up becomes 0); counted uncompressed. The memory of its series is limited with it: 30 MiB, or 1.875 times this where that is more; 0 turns both off.",
     ),
     setting(
         Group::Scrape,

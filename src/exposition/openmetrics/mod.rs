@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 pub use created::{CreatedTimes, is_created};
 
-use super::error::{Fault, ParseError, Reason, printable};
+use super::error::{Fault, ParseError, Reason, line_of, printable};
 use super::escape::unescape_quoted;
 use super::exemplar::{Exemplar, ExemplarLabels};
 use super::float::parse_value;
@@ -65,6 +65,12 @@ impl<'a> OpenMetricsParser<'a> {
                 Some(Err(fault.locate(self.cursor.body)))
             }
         }
+    }
+
+    /// The line of the entry that was given last, from 1.
+    #[must_use]
+    pub fn line(&self) -> u32 {
+        line_of(self.cursor.body, self.cursor.at.saturating_sub(1))
     }
 
     /// The exemplar of the series that was given last, if its line has one.

@@ -46,6 +46,14 @@ pub enum MessageReason {
     /// A number that names no type.
     #[error("metric type {0} is unknown")]
     UnknownType(i64),
+    /// A metric, a name or a help text that nobody can store.
+    #[error("{bytes} bytes, more than {limit}, in one metric, name or help text")]
+    TooLong {
+        /// Its bytes.
+        bytes: usize,
+        /// [`crate::exposition::LONGEST`].
+        limit: usize,
+    },
     /// A unit that the name does not end with.
     #[error("the unit \"{0}\" is no suffix of the metric's name")]
     UnitIsNoSuffix(String),

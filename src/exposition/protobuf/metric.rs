@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::error::MessageFault;
+use super::super::LONGEST;
+use super::error::{MessageFault, MessageReason};
 use super::native::Native;
 use super::wire::{Field, Fields};
 use crate::model::MetricType;
@@ -103,6 +104,8 @@ impl Metric {
 
     /// Reads the message at `within`.
     pub(super) fn read(&mut self, body: &[u8], within: Range<usize>) -> Result<(), MessageFault> {
+        // Two bytes make a bucket or a label, which takes dozens here.
+        short(&within)?;
         self.labels.clear();
         (self.gauge, self.untyped, self.timestamp) = (0.0, 0.0, 0);
         self.counter = Counter::default();
@@ -123,6 +126,16 @@ impl Metric {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses what is longer than [`LONGEST`].
+pub(super) fn short(within: &Range<usize>) -> Result<(), MessageFault> {
+    match within.len() {
+        0..=LONGEST => Ok(()),
+        bytes => {
+            Err(MessageFault { at: within.start, reason: MessageReason::TooLong { bytes, limit: LONGEST } })
+        }
     }
 }
 

@@ -318,6 +318,7 @@ fn family(body: &[u8], within: Range<usize>) -> Result<Option<Family<'_>>, Messa
     if metrics == 0 {
         return Ok(None);
     }
+    [&name, &help, &unit].into_iter().try_for_each(metric::short)?;
     if name.is_empty() {
         return Err(MessageFault { at: start, reason: MessageReason::MissingName });
     }

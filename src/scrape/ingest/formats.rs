@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Ingest, Report, ScrapeError};
-use crate::exposition::{self, Entry, Format, OpenMetricsParser, ProtobufParser, is_created};
+use crate::exposition::{self, Entry, Format, LONGEST, OpenMetricsParser, ProtobufParser, is_created};
 
 impl Ingest {
     /// As [`Ingest::scrape_as`], in text format 0.0.4.
@@ -38,6 +38,7 @@ impl Ingest {
         }
         while let Some(entry) = parser.next_like(self.lines.expected()) {
             match entry? {
+                long if is_too_long(&long) => return Err(too_long(parser.line())),
                 Entry::Series(exposed) => {
                     if self.rules.created_timestamps && is_created(&exposed, &family) {
                         continue;
@@ -55,6 +56,7 @@ impl Ingest {
                     self.describe_family(&other);
                 }
             }
+            self.check_memory(body, report)?;
         }
         Ok(())
     }
@@ -87,10 +89,22 @@ impl Ingest {
                     Some(other) => self.describe_family(&other),
                     None => {}
                 }
+                if let Err(error) = self.check_memory(body, report) {
+                    break Err(error);
+                }
             }
         };
         self.scratch = scratch;
         read
+    }
+
+    /// Of the body, and of what is remembered of it so far.
+    pub(super) fn check_memory(&self, body: &[u8], report: &Report) -> Result<(), ScrapeError> {
+        let taken = (body.len() + self.lines.weight() + self.families.weight()) as u64;
+        match self.rules.memory_limit {
+            Some(limit) if taken > limit => Err(ScrapeError::Memory { samples: report.scraped, limit }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// What the target has is counted to the end, in every format (remote-write 4.13).
@@ -139,4 +153,19 @@ impl Ingest {
             Entry::Series(_) | Entry::Comment => {}
         }
     }
+}
+
+/// Whether no receiver takes it.
+pub(super) fn is_too_long(entry: &Entry<'_>) -> bool {
+    match entry {
+        Entry::Series(exposed) => exposed.raw.len() > LONGEST,
+        Entry::Type { family, .. } => family.len() > LONGEST,
+        Entry::Help { family, help } => family.len().max(help.len()) > LONGEST,
+        Entry::Unit { family, unit } => family.len().max(unit.len()) > LONGEST,
+        Entry::Comment => false,
+    }
+}
+
+pub(super) fn too_long(line: u32) -> ScrapeError {
+    ScrapeError::TooLong { line, limit: LONGEST }
 }

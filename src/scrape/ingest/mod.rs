@@ -14,6 +14,7 @@ use super::cache::{Line, LineCache, Spelling};
 use super::error::ScrapeError;
 use super::exemplars::Exemplars;
 use super::families::Families;
+use super::footprint;
 use super::open_series::OpenSeries;
 use super::relabelling::{Naming, Relabelling};
 use super::series::SeriesTable;
@@ -22,6 +23,7 @@ use super::target_labels::TargetLabels;
 use crate::exposition::{CreatedTimes, Entry, Format, Parser, ProtobufScratch, Series as ExposedSeries};
 use crate::model::{Description, Exemplar, Labels, MetricType, STALE_MARKER_BITS, SampleRef};
 use discard::{Discard, MAX_AHEAD_MS, MAX_BEHIND_MS};
+use formats::{is_too_long, too_long};
 use staleness::Vanished;
 
 /// The rules by which a body is read.
@@ -43,6 +45,8 @@ pub struct Rules {
     pub exemplars: bool,
     /// `SCRAPE_SAMPLE_LIMIT`.
     pub sample_limit: Option<u64>,
+    /// What the body and all that is remembered may take, as an estimate in bytes; more fails the scrape.
+    pub memory_limit: Option<u64>,
     /// Whether `up` and its companions are added.
     pub synthetic_series: bool,
     /// `METRICS_*`, `METRIC_RELABEL_CONFIGS`: not for synthetic series.
@@ -154,8 +158,8 @@ impl Ingest {
         let vanished = match read {
             Ok(()) => Vanished::Missing,
             Err(error) => {
-                self.roll_back(&mut report);
                 report.failure = Some(error);
+                self.roll_back(&mut report);
                 Vanished::Seen
             }
         };
@@ -276,7 +280,14 @@ impl Ingest {
 
     fn roll_back(&mut self, report: &mut Report) {
         let series = &mut self.series;
-        self.lines.end(false, |slot| series.release(slot));
+        match report.failure {
+            // As if the target were new: what it has shown so far is in the way of what it shows from now on.
+            Some(ScrapeError::Memory { .. }) => {
+                self.lines.drop_all(|slot| series.release(slot));
+                self.families.drop_all();
+            }
+            Some(_) | None => self.lines.end(false, |slot| series.release(slot)),
+        }
         // What the failed scrape touched counts as untouched.
         self.scrape += 1;
         self.open.begin();
@@ -291,11 +302,13 @@ impl Ingest {
         let mut parser = Parser::new(body);
         while let Some(entry) = parser.next_like(self.lines.expected()) {
             match entry? {
+                long if is_too_long(&long) => return Err(too_long(parser.line())),
                 Entry::Series(exposed) => self.append_series(&exposed, timestamp, report)?,
                 Entry::Type { family, metric_type } => self.families.set_type(&family, metric_type),
                 Entry::Help { family, help } => self.families.set_help(&family, &help),
                 Entry::Unit { .. } | Entry::Comment => {}
             }
+            self.check_memory(body, report)?;
         }
         Ok(())
     }
@@ -386,11 +399,14 @@ impl Ingest {
     }
 
     fn introduce(&mut self, exposed: &ExposedSeries<'_>, spelling: Spelling) -> Result<Line, ScrapeError> {
-        let line = match self.naming.series(exposed, spelling)? {
-            Some(labels) => Line::Series(self.series.acquire(labels)),
-            None => Line::Filtered,
+        let (line, weight) = match self.naming.series(exposed, spelling)? {
+            Some(labels) => {
+                let weight = footprint::of_series(&labels);
+                (Line::Series(self.series.acquire(labels)), weight)
+            }
+            None => (Line::Filtered, 0),
         };
-        self.lines.insert(exposed.raw, spelling, line);
+        self.lines.insert(exposed.raw, spelling, line, weight);
         Ok(line)
     }
 

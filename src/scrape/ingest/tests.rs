@@ -29,6 +29,7 @@ fn rules() -> Rules {
         created_timestamps: false,
         exemplars: true,
         sample_limit: None,
+        memory_limit: None,
         synthetic_series: false,
         relabelling: Relabelling::default(),
     }
