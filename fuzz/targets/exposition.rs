@@ -209,6 +209,7 @@ fn ingest(honor_timestamps: bool) -> Ingest {
         created_timestamps: false,
         exemplars: true,
         sample_limit: Some(1_000),
+        memory_limit: Some(1 << 20),
         synthetic_series: false,
         relabelling: Relabelling::default(),
     })

@@ -104,6 +104,10 @@ pub(super) fn decide(reply: &Reply, text: &str, known: &Known, now: SystemTime) 
             (Message::V1, Switch::Pinned) => Outcome::Reject { status, cause: Cause::Refused },
             (Message::V1 | Message::V2 { .. }, _) => other_message(status, known),
         },
+        // A gateway of 1.0 that cannot read it may say so in many ways.
+        402 | 407 | 408 | 410..=412 | 414 | 416..=428 | 430..=499 if may_not_know(reply, known) => {
+            Outcome::FallBack
+        }
         429 => too_many(reply, Words::of(text), known, now),
         402 | 406..=408 | 410..=412 | 414 | 416..=428 | 430..=499 => {
             Outcome::Reject { status, cause: Cause::Refused }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::decision::{Message, Reply};
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Reason};
 
 /// What was learned is asked for anew after this time: receivers are upgraded.
 const ASK_AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
@@ -146,6 +146,8 @@ impl Negotiation {
             (_, Version::V1, Outcome::FallBack) => State::Asking { v1_refused: true },
             (_, Version::V2, _) if has_written => State::V2,
             (State::Trying, Version::V1, Outcome::Delivered) => State::V1 { since: now },
+            // May be a sample's fault, which is found by the search that so many of them lead to: that begins once only.
+            (State::Trying, Version::V1, Outcome::Retry { reason: Reason::Status(500), .. }) => State::Trying,
             // Says nothing about the message: 2.0 is asked for again.
             (State::Trying, _, Outcome::Retry { .. } | Outcome::Hold { .. }) => {
                 State::Asking { v1_refused: false }
@@ -176,7 +178,7 @@ impl Negotiation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::outcome::{Cause, Failure, Reason};
+    use crate::remote::outcome::{Cause, Failure};
 
     const NOW: i64 = 1_790_000_000_000;
     const RETRY: Outcome = Outcome::Retry { reason: Reason::Failure(Failure::Timeout), after: None };
@@ -232,6 +234,18 @@ mod tests {
         assert_eq!(step(&mut one, 400, false, &refused), (None, Version::V1));
         let v1 = Some(Learned::V1 { since: NOW });
         assert_eq!(step(&mut one, 204, false, &Outcome::Delivered), (v1, Version::V1));
+    }
+
+    #[test]
+    fn a_500_to_1_0_is_tried_as_1_0_until_it_is_known_whose_fault_it_is() {
+        let again = Outcome::Retry { reason: Reason::Status(500), after: None };
+        let mut one = new();
+        assert_eq!(step(&mut one, 500, false, &Outcome::FallBack), (None, Version::V1));
+        for _ in 0..5 {
+            assert_eq!(step(&mut one, 500, false, &again), (None, Version::V1));
+        }
+        assert_eq!(step(&mut one, 500, false, &Outcome::Probe { status: 500 }), (None, Version::V1));
+        assert_eq!(step(&mut one, 503, false, &RETRY), (None, Version::V2));
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn wrong_settings_hold_the_endpoint_or_are_final_as_the_setting_says() {
 
 #[test]
 fn what_an_old_receiver_may_say_to_2_0_has_it_tried_as_1_0_rw_2_18() {
-    for code in [404, 405, 406, 501] {
+    for code in [404, 405, 406, 410, 422, 499, 501] {
         assert_eq!(status(code, &NEW_V2), Outcome::FallBack);
         assert_ne!(status(code, &PROVEN_V2), Outcome::FallBack);
         assert_ne!(status(code, &FIRST), Outcome::FallBack);

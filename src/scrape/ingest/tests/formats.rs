@@ -216,3 +216,35 @@ fn rw_2_13_start_timestamps_and_exemplars_of_protobuf_come_with_their_samples() 
         "none begins behind its sample"
     );
 }
+
+#[test]
+fn every_format_has_the_limits_of_length_and_memory() {
+    let failure = |limit: Option<u64>, format, body: &[u8]| {
+        let mut target = Target::new(Rules { memory_limit: limit, ..rules() });
+        target.take_as(format, body, 1).1.failure.map(|failure| failure.to_string())
+    };
+    let long = "x".repeat(crate::exposition::LONGEST);
+    let text = format!("g{{a=\"{long}\"}} 1\n");
+    let openmetrics = format!("{text}# EOF\n");
+    let too_long = Some(
+        "exposition line 1: a series, a HELP text or a family's name of more than 131072 bytes".to_owned(),
+    );
+    assert_eq!(failure(None, Format::Text, text.as_bytes()), too_long);
+    assert_eq!(failure(None, Format::OpenMetrics, openmetrics.as_bytes()), too_long);
+    let told = failure(None, Format::Protobuf, &family("g", &[("a", &long)], 1.0)).unwrap();
+    assert!(told.contains("more than 131072, in one metric, name or help text"), "{told}");
+    let told = failure(None, Format::Protobuf, &family(&format!("{long}x"), &[], 1.0)).unwrap();
+    assert!(told.contains("more than 131072"), "{told}");
+
+    let lines: String = (0..100).map(|id| format!("g{{id=\"{id}\"}} 1\n")).collect();
+    let many = |format| match format {
+        Format::Text => lines.clone().into_bytes(),
+        Format::OpenMetrics => format!("{lines}# EOF\n").into_bytes(),
+        Format::Protobuf => (0..100).flat_map(|id| family(&format!("g{id}"), &[], 1.0)).collect(),
+    };
+    for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
+        assert_eq!(failure(Some(1 << 20), format, &many(format)), None);
+        let told = failure(Some(20_000), format, &many(format)).unwrap();
+        assert!(told.contains("take more than 20000 bytes of memory"), "{told}");
+    }
+}
