@@ -213,6 +213,7 @@ impl App {
             self;
         let storage = &config.queue.storage;
         let sending = CancellationToken::new();
+        let _ends_with_this = sending.clone().drop_guard();
         let senders: Vec<(String, Sender)> = config
             .endpoints
             .iter()
@@ -229,8 +230,7 @@ impl App {
         let reloads = rules_file.as_ref().map(RulesFile::reloads);
         let shown = Arc::new(self_metrics(&config, &queue, &senders, &metrics, reloads, log));
         let own = config.self_metrics.then(|| self_exposition(Arc::clone(&shown)));
-        let confined = sandbox.is_some();
-        let sandbox = sandbox.unwrap_or_else(|| "off".to_owned());
+        let (confined, sandbox) = (sandbox.is_some(), sandbox.unwrap_or_else(|| "off".to_owned()));
         pages.open(Box::new(Status::new(&config, shown, sandbox)));
         let (learn, learned) = watch::channel(identity.clone());
         let links =

@@ -32,7 +32,7 @@ fn of_text(text: &str) -> usize {
     const FIXED: usize = 10;
     const SHORT: usize = 200;
     let short = text.len().min(SHORT);
-    FIXED + 2 * short + 6 * (text.len() - short)
+    FIXED + 2 * short + 12 * (text.len() - short)
 }
 
 /// What HELP and TYPE say of a family.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use docker_remote_write::config::{Config, Mode};
-
 use rcgen::ExtendedKeyUsagePurpose;
 
 use super::until;
@@ -100,6 +100,15 @@ fn files(dir: &Path, all: &mut String) {
     }
 }
 
+/// One of the program's own pages.
+fn page(socket: &Path, path: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: us\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 fn assert_clean(place: &str, text: &str) {
     let at = text.find(MARK);
     assert!(at.is_none(), "{place}: {}", &text[at.unwrap().saturating_sub(200)..]);
@@ -156,6 +165,8 @@ async fn every_secret_reaches_its_endpoint_and_no_output() {
         "dTpIVU5URVJibG9ja1BBU1NXT1JE",
         "SFVOVEVSdXNlcjpIVU5URVJ1c2VyaW5mbw",
     ];
+    let telemetry = world.path("telemetry.sock");
+    settings.insert("TELEMETRY_ADDRESS", format!("unix:{}", telemetry.display()));
     let program = Program::start(&["run"], &settings);
     until("each endpoint has met two failures that pass and one that does not", || {
         let seen = mirror.seen.lock().unwrap();
@@ -168,6 +179,8 @@ async fn every_secret_reaches_its_endpoint_and_no_output() {
         assert!(sent.contains(secret), "{secret} has not reached its endpoint: {sent}");
     }
     world.until_ups(3).await;
+    let (metrics, page) = (page(&telemetry, "/metrics"), page(&telemetry, "/status"));
+    assert!(metrics.contains("docker_remote_write_") && page.contains("userinfo"), "{metrics} {page}");
     let (status, said, _) = program.terminated().await;
     assert!(status.success(), "{said}");
     let pushed = world
@@ -188,6 +201,8 @@ async fn every_secret_reaches_its_endpoint_and_no_output() {
         ("queue files", &kept),
         ("Debug", &debug),
         ("settings", &table),
+        ("/metrics", &metrics),
+        ("/status", &page),
     ] {
         assert_clean(place, text);
         for encoded in [key, "dTpIVU5URVJibG9ja1", "SFVOVEVSdXNlcjpIVU"] {

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::{Ingest, Report, ScrapeError};
-use crate::exposition::{self, Entry, Format, LONGEST, OpenMetricsParser, ProtobufParser, is_created};
+use crate::exposition::{
+    self, Entry, Format, LONGEST, OpenMetricsParser, Parser, ProtobufParser, is_created,
+};
 
 impl Ingest {
     /// As [`Ingest::scrape_as`], in text format 0.0.4.
@@ -22,6 +24,27 @@ impl Ingest {
         started: Instant,
     ) -> Result<Report, ScrapeError> {
         self.last_scrape_as(Format::Text, body, timestamp, started)
+    }
+
+    /// A body in the text format.
+    pub(super) fn append_text(
+        &mut self,
+        body: &[u8],
+        timestamp: i64,
+        report: &mut Report,
+    ) -> Result<(), ScrapeError> {
+        let mut parser = Parser::new(body);
+        while let Some(entry) = parser.next_like(self.lines.expected()) {
+            match entry? {
+                long if is_too_long(&long) => return Err(too_long(parser.line())),
+                Entry::Series(exposed) => self.append_series(&exposed, timestamp, report)?,
+                Entry::Type { family, metric_type } => self.families.set_type(&family, metric_type),
+                Entry::Help { family, help } => self.families.set_help(&family, &help),
+                Entry::Unit { .. } | Entry::Comment => {}
+            }
+            self.check_memory(body, report)?;
+        }
+        Ok(())
     }
 
     /// A body in OpenMetrics.
@@ -99,7 +122,7 @@ impl Ingest {
     }
 
     /// Of the body, and of what is remembered of it so far.
-    pub(super) fn check_memory(&self, body: &[u8], report: &Report) -> Result<(), ScrapeError> {
+    fn check_memory(&self, body: &[u8], report: &Report) -> Result<(), ScrapeError> {
         let taken = (body.len() + self.lines.weight() + self.families.weight()) as u64;
         match self.rules.memory_limit {
             Some(limit) if taken > limit => Err(ScrapeError::Memory { samples: report.scraped, limit }),
@@ -156,7 +179,7 @@ impl Ingest {
 }
 
 /// Whether no receiver takes it.
-pub(super) fn is_too_long(entry: &Entry<'_>) -> bool {
+fn is_too_long(entry: &Entry<'_>) -> bool {
     match entry {
         Entry::Series(exposed) => exposed.raw.len() > LONGEST,
         Entry::Type { family, .. } => family.len() > LONGEST,
@@ -166,6 +189,6 @@ pub(super) fn is_too_long(entry: &Entry<'_>) -> bool {
     }
 }
 
-pub(super) fn too_long(line: u32) -> ScrapeError {
+fn too_long(line: u32) -> ScrapeError {
     ScrapeError::TooLong { line, limit: LONGEST }
 }

@@ -20,10 +20,9 @@ use super::relabelling::{Naming, Relabelling};
 use super::series::SeriesTable;
 use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
-use crate::exposition::{CreatedTimes, Entry, Format, Parser, ProtobufScratch, Series as ExposedSeries};
+use crate::exposition::{CreatedTimes, Format, ProtobufScratch, Series as ExposedSeries};
 use crate::model::{Description, Exemplar, Labels, MetricType, STALE_MARKER_BITS, SampleRef};
 use discard::{Discard, MAX_AHEAD_MS, MAX_BEHIND_MS};
-use formats::{is_too_long, too_long};
 use staleness::Vanished;
 
 /// The rules by which a body is read.
@@ -296,21 +295,6 @@ impl Ingest {
         self.tracked_now.clear();
         (report.discarded, report.filtered) = (Discarded::default(), 0);
         report.first_discarded = None;
-    }
-
-    fn append_text(&mut self, body: &[u8], timestamp: i64, report: &mut Report) -> Result<(), ScrapeError> {
-        let mut parser = Parser::new(body);
-        while let Some(entry) = parser.next_like(self.lines.expected()) {
-            match entry? {
-                long if is_too_long(&long) => return Err(too_long(parser.line())),
-                Entry::Series(exposed) => self.append_series(&exposed, timestamp, report)?,
-                Entry::Type { family, metric_type } => self.families.set_type(&family, metric_type),
-                Entry::Help { family, help } => self.families.set_help(&family, &help),
-                Entry::Unit { .. } | Entry::Comment => {}
-            }
-            self.check_memory(body, report)?;
-        }
-        Ok(())
     }
 
     /// Three callers would keep the compiler from inlining it where text is read; the other formats share a copy.
