@@ -148,6 +148,11 @@ impl Assembler {
         !self.builder.is_empty()
     }
 
+    /// Whether no sample more may be in the request: what came next would be walked through for nothing.
+    pub(super) fn is_full(&self) -> bool {
+        self.builder.samples() >= self.limits.max_samples
+    }
+
     /// Starts a batch of at most this size.
     pub(super) fn begin(&mut self, limits: Limits, version: Version) {
         self.builder.begin(version);

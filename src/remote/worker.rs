@@ -190,7 +190,7 @@ impl Worker {
         };
         // A record of which everything is set aside is no request yet: the next one goes along.
         let alone = window.is_some_and(|window| window.one_record);
-        while room == Room::Left && !(alone && self.assembler.has_samples()) {
+        while room == Room::Left && !self.assembler.is_full() && !(alone && self.assembler.has_samples()) {
             // A record that cannot be read or decoded now is met again as the first of a request, and dealt with there.
             let Ok(Some(record)) = self.queue.read(sequence + 1).await else { break };
             if self.is_expired(&record.meta) || record.meta.samples == 0 {
