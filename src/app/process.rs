@@ -1,12 +1,17 @@
 //! What the kernel says about this process, under the names that every Prometheus client uses. `/proc` is memory, not disk.
 
+use std::borrow::Cow;
 use std::fs;
+use std::io::Read;
 
 use crate::telemetry::exposition::{Exposition, Kind};
 
 /// Appends the `process_*` families; one that cannot be read is left out.
 pub(super) fn write(exposition: &mut Exposition<'_>, start_time_seconds: f64) {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // One read: the file has no length by which a buffer could be made.
+    let mut stat = [0; 1024];
+    let length = fs::File::open("/proc/self/stat").and_then(|mut file| file.read(&mut stat));
+    let stat = length.map_or(Cow::default(), |length| String::from_utf8_lossy(&stat[..length]));
     if let Some(stat) = Stat::parse(&stat) {
         #[expect(clippy::cast_precision_loss, reason = "ticks stay far below 2^53")]
         let cpu = stat.ticks as f64 / rustix::param::clock_ticks_per_second().max(1) as f64;
