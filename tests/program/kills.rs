@@ -72,8 +72,10 @@ async fn kills_at_random_moments_repeat_one_request_at_most_whether_records_were
         safe.extend(world.scraped(before, killed_at - GRACE));
         assert!(resent() <= resent_before + 1, "seed {seed}, kill {kill}");
     }
-    let resent_before = resent();
+    let (before, resent_before) = (world.engine.scrapes(), resent());
     let program = world.run(&[]);
+    // Everything may be there already: SIGTERM must not come before the process obeys it.
+    assert!(world.engine.wait_for(before + 1, DEADLINE).await);
     world.until_arrived(&safe).await;
     let (status, said, _) = program.terminated().await;
     assert!(status.success(), "seed {seed}: {said}");
