@@ -66,6 +66,26 @@ async fn what_was_added_and_not_removed_is_there_after_a_close_and_after_a_kill(
     assert_eq!(found(&home), ["four", "three"], "reading changes nothing");
 }
 
+/// After a sync that failed the kernel drops the bytes and lets the next sync succeed: only the whole set can be trusted again.
+#[tokio::test]
+async fn a_journal_whose_sync_has_failed_asks_for_the_whole_set() {
+    let home = Home::new();
+    let queue = home.open(&["a"]);
+    let journal = queue.journal(NAME);
+    journal.append(meta(1), payload(1, 10), &changes(&["one"], &[]));
+    noted(&queue);
+    assert!(!journal.wants_whole());
+    home.sabotage.fail_syncs(Errno::IO);
+    journal.append(meta(1), payload(2, 10), &changes(&["two"], &[]));
+    eventually("the whole set is asked for", || journal.wants_whole());
+    home.sabotage.heal();
+    journal.note(&whole(&["one", "two"]));
+    noted(&queue);
+    assert!(!journal.wants_whole());
+    drop((queue, journal));
+    assert_eq!(found(&home), ["one", "two"]);
+}
+
 #[tokio::test]
 async fn two_journals_know_nothing_of_each_other() {
     let home = Home::new();
