@@ -1,26 +1,27 @@
 //! The queue's thread: the only one that touches a file after the queue has been opened. It may hang for ever in a
 //! frozen file system; nobody else does.
 
+mod reading;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tracing::error;
 
-use super::book::{Confirmed, Find};
+use super::book::Confirmed;
 use super::cursor::CursorFile;
-use super::desk::{Phase, ReadRequest, Shared, Task};
-use super::files::{Files, Handle, Mode};
+use super::desk::{Phase, Shared, Task};
+use super::files::{Files, Handle};
 use super::floor::{Floor, Short};
-use super::format::{self, RECORD_HEADER, SEGMENT_HEADER};
-use super::health::{Fault, Work};
-use super::index::Entry;
+use super::format::SEGMENT_HEADER;
+use super::health::{Health, Work};
 use super::journal::file::JournalFile;
 use super::journal::notebook::Step;
+use super::notice::Notice;
 use super::segment::{self, Writer};
-use super::{Form, Position, ReadError, Record};
+use super::{Position, Record};
 
 /// So many panics are survived, so that what is in memory still gets to the disk; the process is on its way to its end after the first.
 const PANICS: u32 = 3;
@@ -49,12 +50,6 @@ pub(super) struct Worker {
     unreadable: Option<(u64, Instant)>,
     /// Files were created or removed since the last sync.
     directory_changed: bool,
-}
-
-enum Unreadable {
-    /// Not there, or not what was written: it never comes back.
-    Damaged,
-    Io(io::Error),
 }
 
 /// Says that the thread has ended, however it ended, so that nobody waits for it.
@@ -158,8 +153,9 @@ impl Worker {
             Ok(()) => self.writer.write(batch),
             Err(error) => return self.failed(Work::Record, &error),
         };
-        let synced = if offsets.is_empty() { Ok(()) } else { self.sync_records() };
-        if let Err(error) = synced {
+        if !offsets.is_empty()
+            && let Err(error) = self.sync_records()
+        {
             return self.failed(Work::Record, &error);
         }
         self.confirm(batch, &offsets, written.is_ok());
@@ -204,24 +200,26 @@ impl Worker {
         Ok(())
     }
 
-    /// `all`: none of the batch failed, so the disk works.
+    /// `all`: none of the batch failed, so the disk works. The writer's end moves before the lock is let go and anything is said: a log
+    /// that panics must not leave an end before what is confirmed, which would be cut off.
     fn confirm(&mut self, batch: &[Record], offsets: &[u32], all: bool) {
-        let now = Instant::now();
-        let confirmed: Vec<Confirmed> = self.shared.with(|desk| {
+        let (now, writer) = (Instant::now(), &mut self.writer);
+        self.shared.with(|desk| {
             let book = &mut desk.book;
             if all {
                 let notice = book.health.worked(Work::Record, now);
                 book.note(notice);
             }
-            let written = batch.iter().zip(offsets);
-            written.map(|(record, offset)| book.confirm(record.sequence, *offset)).collect()
+            let kept = batch
+                .iter()
+                .zip(offsets)
+                .filter(|(record, offset)| book.confirm(record.sequence, **offset) == Confirmed::Kept);
+            // What everybody has taken meanwhile need not stay, unless something stands behind it.
+            if let Some((record, offset)) = kept.last() {
+                let all = batch.last().is_some_and(|last| last.sequence == record.sequence);
+                writer.keep(u64::from(*offset) + segment::framed(record), all);
+            }
         });
-        // What everybody has taken meanwhile need not stay, unless something stands behind it.
-        let Some(last) = confirmed.iter().rposition(|confirmed| *confirmed == Confirmed::Kept) else {
-            return;
-        };
-        let end = u64::from(offsets[last]) + segment::framed(&batch[last]);
-        self.writer.keep(end, last + 1 == batch.len());
     }
 
     fn write_journal(&mut self, journal: usize, name: &str, number: u64, step: &Step) {
@@ -337,7 +335,13 @@ impl Worker {
     }
 
     fn sync_journals(&mut self) -> io::Result<()> {
-        self.journals.iter_mut().try_for_each(JournalFile::sync)
+        for (journal, file) in self.journals.iter_mut().enumerate() {
+            if let Err(error) = file.sync() {
+                self.shared.with(|desk| desk.journals.distrust(journal));
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     fn sync_directory(&mut self) -> io::Result<()> {
@@ -348,65 +352,6 @@ impl Worker {
         Ok(())
     }
 
-    fn read(&mut self, request: ReadRequest) {
-        if request.reply.is_closed() {
-            return;
-        }
-        let answer = loop {
-            let found = self.shared.with(|desk| desk.book.find(request.from));
-            let (entry, segment) = match found {
-                Find::Memory(record) => break Ok(Some(record)),
-                Find::Nothing => break Ok(None),
-                Find::Disk { entry, segment } => (entry, segment),
-            };
-            match self.load(entry, segment) {
-                Ok(record) => {
-                    self.unreadable = None;
-                    break Ok(Some(record));
-                }
-                Err(Unreadable::Io(source)) if !self.is_hopeless(entry.sequence, &source) => {
-                    let path = self.files.path(&segment::file_name(segment));
-                    break Err(ReadError::Io { sequence: entry.sequence, path, source });
-                }
-                Err(Unreadable::Damaged | Unreadable::Io(_)) => {
-                    self.shared.with(|desk| desk.book.damaged(entry.sequence));
-                }
-            }
-        };
-        // The reader may have gone meanwhile; the record is still in the queue.
-        let _ = request.reply.send(answer);
-    }
-
-    fn load(&mut self, entry: Entry, segment: u64) -> Result<Record, Unreadable> {
-        let file = match self.reading.take() {
-            Some((reading, file)) if reading == segment => file,
-            _ => self.files.open(&segment::file_name(segment), Mode::Read).map_err(unreadable)?,
-        };
-        let mut bytes = vec![0; RECORD_HEADER + entry.length as usize];
-        file.read_exact_at(&mut bytes, u64::from(entry.offset)).map_err(unreadable)?;
-        self.reading = Some((segment, file));
-        let header = format::read_record_header(&bytes).ok_or(Unreadable::Damaged)?;
-        let payload = Bytes::from(bytes).slice(RECORD_HEADER..);
-        if header.sequence != entry.sequence || !header.fits(&payload) {
-            return Err(Unreadable::Damaged);
-        }
-        Ok(Record { sequence: entry.sequence, meta: header.meta, payload, form: Form::Packed })
-    }
-
-    /// A bad sector answers EIO for ever and must not hold back what comes after it; other errors pass.
-    fn is_hopeless(&mut self, sequence: u64, error: &io::Error) -> bool {
-        if Fault::of(error) != Fault::Io {
-            return false;
-        }
-        let now = Instant::now();
-        let since = match self.unreadable {
-            Some((unreadable, since)) if unreadable == sequence => since,
-            _ => now,
-        };
-        self.unreadable = Some((sequence, since));
-        now.saturating_duration_since(since) >= self.shared.timing.unreadable
-    }
-
     fn schedule_sync(&self) {
         let at = Instant::now() + self.shared.timing.sync;
         self.shared.with(|desk| {
@@ -415,33 +360,22 @@ impl Worker {
     }
 
     fn worked(&self, work: Work) {
-        let now = Instant::now();
-        self.shared.with(|desk| {
-            let notice = desk.book.health.worked(work, now);
-            desk.book.note(notice);
-        });
+        self.feel(|health, now, _retry| health.worked(work, now));
     }
 
     fn held_back(&self, short: Short) {
-        let (now, retry) = (Instant::now(), self.shared.timing.retry);
-        self.shared.with(|desk| {
-            let notice = desk.book.health.held_back(short, now, retry);
-            desk.book.note(notice);
-        });
+        self.feel(|health, now, retry| health.held_back(short, now, retry));
     }
 
     fn failed(&self, work: Work, error: &io::Error) {
+        self.feel(|health, now, retry| health.failed(work, error, now, retry));
+    }
+
+    fn feel(&self, change: impl FnOnce(&mut Health, Instant, Duration) -> Option<Notice>) {
         let (now, retry) = (Instant::now(), self.shared.timing.retry);
         self.shared.with(|desk| {
-            let notice = desk.book.health.failed(work, error, now, retry);
+            let notice = change(&mut desk.book.health, now, retry);
             desk.book.note(notice);
         });
-    }
-}
-
-fn unreadable(error: io::Error) -> Unreadable {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => Unreadable::Damaged,
-        _ => Unreadable::Io(error),
     }
 }

@@ -163,6 +163,17 @@ impl Notebook {
         None
     }
 
+    /// What was written may be gone after a power loss, though a later sync succeeds.
+    fn distrust(&mut self) {
+        match self.state {
+            State::Following => {
+                self.drop_waiting();
+                self.state = State::Behind;
+            }
+            State::Behind | State::TooLarge => {}
+        }
+    }
+
     /// The first thing to be done, and its number for [`Notebook::done`].
     pub(in crate::queue) fn next(&self) -> Option<(u64, &Step)> {
         Some((self.first, self.waiting.front()?))
@@ -227,6 +238,13 @@ impl Notebooks {
 
     pub(in crate::queue) fn get_mut(&mut self, number: usize) -> Option<&mut Notebook> {
         self.all.get_mut(number)
+    }
+
+    /// A sync of this journal has failed: its keeper is asked for the whole set.
+    pub(in crate::queue) fn distrust(&mut self, number: usize) {
+        if let Some(notebook) = self.all.get_mut(number) {
+            notebook.distrust();
+        }
     }
 
     /// What the queue's thread does next. Changes come before the records that they belong to, a whole set behind: it counts whatever

@@ -69,7 +69,8 @@ async fn what_was_added_and_not_removed_is_there_after_a_close_and_after_a_kill(
 /// After a sync that failed the kernel drops the bytes and lets the next sync succeed: only the whole set can be trusted again.
 #[tokio::test]
 async fn a_journal_whose_sync_has_failed_asks_for_the_whole_set() {
-    let home = Home::new();
+    let mut home = Home::new();
+    home.timing.retry = Duration::from_millis(5);
     let queue = home.open(&["a"]);
     let journal = queue.journal(NAME);
     journal.append(meta(1), payload(1, 10), &changes(&["one"], &[]));
