@@ -38,6 +38,19 @@ type Settings = Result<Loaded, Problems>;
 pub fn run(socket: &Path, env: &impl Strings) -> ExitCode {
     let born = Instant::now();
     log::install_panic_hook();
+    not_before(born + LEAST_AGE, || serve(socket, env, born))
+}
+
+/// What panics here does so outside of everything that is told apart further in: in the few steps from one part to the next. The threads
+/// that there are go on until `at`.
+fn not_before(at: Instant, work: impl FnOnce() -> ExitCode) -> ExitCode {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        thread::sleep(at.saturating_duration_since(Instant::now()));
+        ExitCode::from(EXIT_PANIC)
+    })
+}
+
+fn serve(socket: &Path, env: &impl Strings, born: Instant) -> ExitCode {
     let (control, commands) = collector::control();
     sandbox::keep_files_private();
     let mut process = Process {
@@ -50,7 +63,8 @@ pub fn run(socket: &Path, env: &impl Strings) -> ExitCode {
     };
     let bound = process.bind();
     // Before the first thread: each has its own, and inherits.
-    let privileges = sandbox_from_env(env).then(sandbox::drop_privileges);
+    let wanted = catch_unwind(AssertUnwindSafe(|| sandbox_from_env(env))).unwrap_or(true);
+    let privileges = wanted.then(sandbox::drop_privileges);
     process.sandboxed = privileges.is_some();
     let mut api = bound.and_then(|bound| process.serve(bound));
 
@@ -286,5 +300,19 @@ async fn complain_when_late() -> std::convert::Infallible {
             ?waited,
             "the queue is still being opened: the disk does not answer, or another process holds the directory; nothing is scraped until then"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_outside_of_every_part_ends_the_process_with_its_own_code_and_no_earlier_than_it_may() {
+        let at = Instant::now() + Duration::from_millis(50);
+        let code = not_before(at, || panic!("as it was told"));
+        assert_eq!(code, ExitCode::from(EXIT_PANIC));
+        assert!(Instant::now() >= at);
+        assert_eq!(not_before(at, || ExitCode::SUCCESS), ExitCode::SUCCESS);
     }
 }
