@@ -49,13 +49,44 @@ pub(super) fn shown_location(location: &str, base: &Url) -> String {
     }
 }
 
-/// Takes every one of `secrets` out of a text.
+/// Takes every one of `secrets` out of a text, also where a server repeats it percent-encoded, in whole or in part, or as a form.
 pub(super) fn redacted<S: AsRef<str>>(text: &str, secrets: impl IntoIterator<Item = S>) -> String {
     let mut clean = text.to_owned();
     for secret in secrets.into_iter().filter(|secret| !secret.as_ref().is_empty()) {
-        clean = clean.replace(secret.as_ref(), "[redacted]");
+        clean = without(&clean, secret.as_ref());
     }
     clean
+}
+
+fn without(text: &str, secret: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let spelled = spelled(rest.as_bytes(), secret.as_bytes());
+        match spelled.and_then(|length| rest.get(length..)) {
+            Some(behind) => {
+                clean.push_str("[redacted]");
+                rest = behind;
+            }
+            None => {
+                clean.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    clean
+}
+
+/// How many bytes of `text` spell `secret` from their beginning on, each byte as itself, as `%XX`, or a space as `+`.
+fn spelled(text: &[u8], secret: &[u8]) -> Option<usize> {
+    let hex = |digit: u8| char::from(digit).to_digit(16);
+    let code = |high, low| Some(hex(high)? * 16 + hex(low)?);
+    secret.iter().try_fold(0, |at, byte| match text.get(at..)? {
+        [b'%', high, low, ..] if code(*high, *low) == Some(u32::from(*byte)) => Some(at + 3),
+        [b'+', ..] if *byte == b' ' => Some(at + 1),
+        [same, ..] if same == byte => Some(at + 1),
+        _ => None,
+    })
 }
 
 /// A time for people: whole milliseconds, whole seconds from ten seconds on.
@@ -102,6 +133,14 @@ mod tests {
             redacted("user bob, password hunter2!", ["hunter2", ""]),
             "user bob, password [redacted]!"
         );
+        let secret = ["p&ss wörd"];
+        for spelling in
+            ["p&ss wörd", "p%26ss%20w%C3%B6rd", "p%26ss+w%c3%b6rd", "%70%26%73%73%20%77%C3%B6%72%64"]
+        {
+            assert_eq!(redacted(&format!("ü{spelling}=p&ss%"), secret), "ü[redacted]=p&ss%", "{spelling}");
+        }
+        assert_eq!(redacted("100%", ["100%"]), "[redacted]");
+        assert_eq!(redacted("100%zz%", ["100%zz%"]), "[redacted]");
     }
 
     #[test]
