@@ -4,11 +4,10 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use super::process::Process;
 
 /// Longer than the minute that prometheus takes to flush to a receiver that does not answer.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -92,7 +91,7 @@ impl Contender {
                 ]);
             }
         }
-        Ok(Running { child: command.spawn()? })
+        Process::start(&mut command).map(Running)
     }
 }
 
@@ -107,40 +106,20 @@ fn free_address() -> io::Result<SocketAddr> {
 }
 
 /// A process of a contender; it ends with this value.
-pub(crate) struct Running {
-    child: Child,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+pub(crate) struct Running(Process);
 
 impl Running {
-    /// The most memory that it has had, KiB.
+    /// The most memory that it has had, KiB; 0 when it has ended.
     pub(crate) fn peak_rss(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
+        self.0.status(["VmHWM"]).map_or(0, |[peak]| peak)
     }
 
-    pub(crate) fn kill(mut self) -> io::Result<()> {
-        self.child.kill()?;
-        self.child.wait().map(drop)
+    pub(crate) fn kill(self) -> io::Result<()> {
+        self.0.kill()
     }
 
-    /// SIGTERM, and waits for the end.
-    pub(crate) fn terminate(mut self) -> io::Result<()> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        let start = Instant::now();
-        while self.child.try_wait()?.is_none() {
-            if start.elapsed() > DEADLINE {
-                return Err(io::Error::other("SIGTERM does not end it"));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+    /// SIGTERM, and waits for the end, whatever it is.
+    pub(crate) fn terminate(self) -> io::Result<()> {
+        self.0.terminate(DEADLINE).map(drop)
     }
 }

@@ -10,6 +10,8 @@ mod body;
 mod contender;
 #[path = "../support/http.rs"]
 mod http;
+#[path = "../support/process.rs"]
+mod process;
 mod scenario;
 #[path = "../support/sink.rs"]
 mod sink;

@@ -10,6 +10,8 @@ mod body;
 mod forwarder;
 #[path = "../support/http.rs"]
 mod http;
+mod life;
+#[path = "../support/process.rs"]
 mod process;
 #[path = "../support/sink.rs"]
 mod sink;

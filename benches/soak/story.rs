@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::process::{Forwarder, Holding};
+use super::life::{Forwarder, Holding};
 use super::sink::{Mood, Sink};
 use super::target::{Target, Twist};
 
