@@ -152,12 +152,7 @@ fn samples_with_timestamps_of_their_own_and_failed_scrapes_cost_nothing_for_each
     assert_eq!((small.1, large.1), (2, 2), "a record for the samples, one for the markers");
     // What the refusal itself costs is 32 to 36 either way, as the queue's thread is sooner or later: no bound for the difference of two
     // such figures can be as low as for those above. One in a hundred of the 1,300 series more would be seen.
-    assert!(
-        large.0 < small.0 + 13,
-        "600 series: {} allocations; 1,900 series: {}",
-        small.0,
-        large.0
-    );
+    assert!(large.0 < small.0 + 13, "600 series: {} allocations; 1,900 series: {}", small.0, large.0);
 }
 
 #[test]
