@@ -6,13 +6,15 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use docker_remote_write::model::{Description, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker};
+use docker_remote_write::model::{
+    Description, Escaping, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker,
+};
 use docker_remote_write::proto::v2::Request;
 use docker_remote_write::wire::decode::{decode_v1, decode_v2};
 use docker_remote_write::wire::excerpt::Excerpt;
 use docker_remote_write::wire::v1::RequestBuilder;
 use docker_remote_write::wire::view::{SeriesIter, Symbols};
-use docker_remote_write::wire::{Limits, RecordEncoder};
+use docker_remote_write::wire::{Limits, Names, RecordEncoder, Selection};
 use prost::Message;
 
 use super::{Outcome, Target};
@@ -89,7 +91,7 @@ pub(crate) fn run(input: &[u8]) -> Outcome {
     assert!(message.is_some() || (v1.is_err() && v2.is_err()), "there is no message without a snappy block");
     let plain =
         message.as_deref().zip(v2.as_ref().ok()).filter(|(message, request)| is_plain(message, request));
-    let sent = transcode(&mut RequestBuilder::new(), &body, entry, &limits);
+    let sent = transcode(&mut as_it_is(), &body, entry, &limits);
     if let Some((message, request)) = plain {
         assert_viewed(message, request);
         assert_excerpted(&body, request);
@@ -105,6 +107,7 @@ pub(crate) fn run(input: &[u8]) -> Outcome {
         assert!(Excerpt::default().read(&copy).is_ok(), "a copy can be read again");
     }
     assert_independent(&body, entry, &limits, sent.as_ref());
+    assert_escaped(&body, entry, &limits, sent.as_ref());
     let samples = sent.as_ref().map(|sent| sent.samples).unwrap_or_default();
     Outcome::default()
         .with((message.is_some(), v1.is_ok(), v2.is_ok(), plain.is_some(), cut))
@@ -166,6 +169,26 @@ fn assert_excerpted(body: &[u8], request: &Request) {
     assert_eq!(copy.encode_to_vec(), without.encode_to_vec());
 }
 
+/// Sends names as they are: the oracles do not escape.
+fn as_it_is() -> RequestBuilder {
+    let names = Names::Escaped(Escaping::AllowUtf8);
+    RequestBuilder::of(Selection { names, ..Selection::default() })
+}
+
+/// With names escaped, twice in a row: as much of the record is read, and each entry is sent or left out with a reason.
+fn assert_escaped(body: &[u8], entry: u32, limits: &Limits, as_it_is: Result<&Sent, &String>) {
+    let mut builder = RequestBuilder::new();
+    for _ in 0..2 {
+        let sent = transcode(&mut builder, body, entry, limits);
+        assert_eq!(sent.is_ok(), as_it_is.is_ok());
+        let Ok(sent) = sent else { return };
+        let left_out = builder.left_out();
+        assert_eq!(sent.next as usize - entry as usize, sent.samples as usize + left_out.len());
+        assert!(left_out.iter().is_sorted_by_key(|(entry, _)| entry));
+        assert!(left_out.iter().all(|(out, _)| (entry..sent.next).contains(out)));
+    }
+}
+
 /// What became of a record.
 #[derive(Debug, PartialEq, Eq)]
 struct Sent {
@@ -211,8 +234,8 @@ fn assert_spelled(request: &Request, entry: u32, limits: &Limits, sent: Result<&
 
 /// A builder remembers the series of the records before; what it writes must not tell.
 fn assert_independent(body: &[u8], entry: u32, limits: &Limits, fresh: Result<&Sent, &String>) {
-    let known = transcode(&mut RequestBuilder::new(), &KNOWN, 0, &WIDE);
-    let mut used = RequestBuilder::new();
+    let known = transcode(&mut as_it_is(), &KNOWN, 0, &WIDE);
+    let mut used = as_it_is();
     assert_eq!(transcode(&mut used, &KNOWN, 0, &WIDE), known);
     for _ in 0..2 {
         assert_eq!(transcode(&mut used, body, entry, limits).as_ref(), fresh, "behind a known record");

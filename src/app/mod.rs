@@ -391,14 +391,14 @@ fn self_exposition(shown: Arc<SelfMetrics>) -> SelfExposition {
 /// Waits until every endpoint that answers has everything, at most `limit`. What is on disk outlives us, so an endpoint
 /// that has not answered yet is waited for only if the queue is in memory.
 async fn drain(senders: &[(String, Sender)], queue: &Queue, storage: &Storage, limit: Duration) {
-    let last_chance = *storage == Storage::Memory;
     let pending: u64 = (0..senders.len()).map(|number| queue.ledger(number).pending).sum();
     if pending > 0 {
         info!(samples = pending, ?limit, "delivering what is queued to the endpoints that answer");
     }
+    senders.iter().for_each(|(_, sender)| sender.hurry());
     let all = async {
         for (_, sender) in senders {
-            if last_chance || sender.has_finished_a_request() {
+            if *storage == Storage::Memory || sender.has_finished_a_request() {
                 sender.drained().await;
             }
         }

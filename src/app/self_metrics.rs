@@ -117,6 +117,13 @@ impl SelfMetrics {
             help,
             collector.markers,
         );
+        let help = "HELP texts that were cut to 1,024 bytes";
+        exposition.single(
+            "docker_remote_write_help_truncated_total",
+            Kind::Counter,
+            help,
+            collector.help_truncated,
+        );
         exposition
             .family(
                 "docker_remote_write_samples_discarded_total",
@@ -283,6 +290,13 @@ fn write_refusals(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_
     let mut family = exposition.family("docker_remote_write_requests_split_total", Kind::Counter, help);
     for endpoint in endpoints {
         family.sample(&[("endpoint", endpoint.name)], endpoint.remote.requests_split);
+    }
+    let help = "Requests of metadata (1.0) by how they ended; they are not retried, and not in the attempts";
+    let mut family = exposition.family("docker_remote_write_metadata_requests_total", Kind::Counter, help);
+    for endpoint in endpoints {
+        for (outcome, count) in &endpoint.remote.metadata {
+            family.sample(&[("endpoint", endpoint.name), ("outcome", outcome.word())], count);
+        }
     }
     let help = "Bytes of the largest message that is sent, before compression";
     let mut family = exposition.family("docker_remote_write_request_max_bytes", Kind::Gauge, help);

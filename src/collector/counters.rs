@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub discarded_too_old: u64,
     /// Samples that filters or rules left out.
     pub filtered: u64,
+    /// HELP texts that were cut.
+    pub help_truncated: u64,
     /// Staleness markers queued.
     pub markers: u64,
     /// Bytes of the last exposition.

@@ -400,6 +400,9 @@ impl Collector {
         if let Some((series, reason)) = &report.first_discarded {
             warn!(%series, reason, discarded = report.discarded.total(), "samples discarded");
         }
+        if let Some(family) = &report.truncated.first {
+            warn!(%family, texts = report.truncated.texts, "HELP texts over 1,024 bytes are cut: receivers refuse longer ones");
+        }
         debug!(scraped = report.scraped, added = report.added, markers = report.markers, "scraped");
     }
 
@@ -414,7 +417,8 @@ impl Collector {
 }
 
 fn count_samples(counters: &mut Snapshot, report: &Report) {
-    let Report { discarded, markers, filtered, .. } = report;
+    let Report { discarded, markers, filtered, truncated, .. } = report;
+    counters.help_truncated += truncated.texts;
     counters.discarded_duplicate += discarded.duplicate;
     counters.discarded_out_of_order += discarded.out_of_order;
     counters.discarded_too_far_ahead += discarded.too_far_ahead;

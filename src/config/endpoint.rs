@@ -11,8 +11,8 @@ use super::blocks::CONFIG;
 use super::reader::{Parsed, Reader};
 use super::table::SETTINGS;
 use super::url::{UserInfo, parse_push_url};
-use crate::model::{Secret, SecretSource};
-use crate::remote::{Auth, Config, Pem, ProtobufMessage, Tls, TlsVersion};
+use crate::model::{Escaping, Secret, SecretSource};
+use crate::remote::{Auth, Config, MetadataConfig, Names, Pem, ProtobufMessage, Tls, TlsVersion};
 
 pub(super) const URL: &str = "REMOTE_WRITE_URL";
 const HEADERS: &str = "REMOTE_WRITE_HEADERS";
@@ -52,6 +52,9 @@ const TENANT_CHARACTERS: &[u8] = b"!-_.*'()";
 const LONGEST_TENANT: usize = 150;
 pub(super) const LONGEST_NAME: usize = 64;
 
+/// Families in one request of metadata, as in Prometheus.
+pub(super) const MAX_METADATA_PER_SEND: u32 = 2_000;
+
 pub(super) const NOT_VERIFIED: &str = "THE ENDPOINT'S CERTIFICATE IS NOT VERIFIED: anybody on the way can read and forge what is sent, \
     credentials included; give its authority as a ca_file instead";
 
@@ -83,6 +86,11 @@ pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Option<Durat
     let timeout = reader.duration("REMOTE_WRITE_TIMEOUT");
     let max_samples = reader.count("REMOTE_WRITE_MAX_SAMPLES_PER_SEND");
     let max_bytes = reader.size("REMOTE_WRITE_MAX_BYTES_PER_SEND");
+    let batch_send_deadline = reader.duration("REMOTE_WRITE_BATCH_SEND_DEADLINE");
+    let send_exemplars = reader.boolean("REMOTE_WRITE_SEND_EXEMPLARS");
+    let send_native_histograms = reader.boolean("REMOTE_WRITE_SEND_NATIVE_HISTOGRAMS");
+    let names = read_names(reader);
+    let metadata = read_metadata(reader);
     let min_backoff = reader.duration(MIN_BACKOFF);
     let max_backoff = reader.duration("REMOTE_WRITE_MAX_BACKOFF");
     if let (Some(min), Some(max)) = (min_backoff, max_backoff)
@@ -105,6 +113,11 @@ pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Option<Durat
         tls: tls?,
         max_samples_per_send: u32::try_from(max_samples?).ok()?,
         max_bytes_per_send: max_bytes?,
+        batch_send_deadline: batch_send_deadline?,
+        send_exemplars: send_exemplars?,
+        send_native_histograms: send_native_histograms?,
+        names: names?,
+        metadata: metadata?,
         min_backoff: min_backoff?,
         max_backoff: max_backoff?,
         rate_limit: Some(rate_limit?).filter(|limit| *limit > 0),
@@ -114,6 +127,19 @@ pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Option<Durat
         sample_age_limit: sample_age_limit?,
         reload_interval: reload_interval?,
     })
+}
+
+fn read_names(reader: &mut Reader<'_>) -> Option<Names> {
+    let schemes = Escaping::ALL.map(|scheme| (scheme.name(), Names::Escaped(scheme)));
+    let words: Vec<_> = schemes.into_iter().chain([("drop", Names::Dropped)]).collect();
+    reader.choice("REMOTE_WRITE_METRIC_NAME_ESCAPING_SCHEME", &words, &[])
+}
+
+fn read_metadata(reader: &mut Reader<'_>) -> Option<Option<MetadataConfig>> {
+    let is_sent = reader.boolean("REMOTE_WRITE_METADATA_SEND");
+    let interval = reader.duration("REMOTE_WRITE_METADATA_SEND_INTERVAL")?;
+    let metadata = MetadataConfig { interval, max_entries_per_send: MAX_METADATA_PER_SEND };
+    is_sent.map(|is_sent| is_sent.then_some(metadata))
 }
 
 /// The settings that mean nothing without [`URL`].

@@ -219,6 +219,10 @@ impl Report {
                 | Violation::MetricName(_)
                 | Violation::LabelName(_)
                 | Violation::ReservedLabel(_)
+                | Violation::FamilyName(_)
+                | Violation::MetricType { .. }
+                | Violation::RepeatedFamily(_)
+                | Violation::CustomBounds(_)
                 | Violation::RetriedAfterFinal(_)
                 | Violation::Nan { .. } => self.violations += 1,
             }

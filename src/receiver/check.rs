@@ -1,13 +1,15 @@
 //! The rules that one request can break by itself; pure.
 
+use std::collections::HashSet;
+
 use http_body_util::LengthLimitError;
 use hyper::header::{HeaderMap, HeaderName, USER_AGENT};
 use hyper::{Method, Uri};
 
-use super::decode::Series;
+use super::decode::{Metadata, Series};
 use super::protocol::Protocol;
 use super::violation::Violation;
-use crate::model::{Labels, METRIC_NAME, NORMAL_NAN_BITS, STALE_MARKER_BITS};
+use crate::model::{Labels, METRIC_NAME, MetricType, NORMAL_NAN_BITS, STALE_MARKER_BITS};
 
 /// Rule, header, its only right value: remote-write 1.02.
 const REQUIRED: [(&str, &str, &str); 3] = [
@@ -110,6 +112,23 @@ pub(super) fn series(series: &Series, labels: &Labels, violations: &mut Vec<Viol
         }
         if sample.value().is_nan() && bits != STALE_MARKER_BITS && bits != NORMAL_NAN_BITS {
             violations.push(Violation::Nan { series: labels.clone(), timestamp, bits });
+        }
+    }
+}
+
+/// Metadata of 1.0 (1.07).
+pub(super) fn metadata(metadata: &[Metadata], violations: &mut Vec<Violation>) {
+    const LARGEST_TYPE: i32 = MetricType::StateSet as i32;
+    let mut seen = HashSet::new();
+    for Metadata { metric_type, family, .. } in metadata {
+        if !is_name(family, true) {
+            violations.push(Violation::FamilyName(family.clone()));
+        }
+        if !(0..=LARGEST_TYPE).contains(metric_type) {
+            violations.push(Violation::MetricType { family: family.clone(), metric_type: *metric_type });
+        }
+        if !seen.insert(family) {
+            violations.push(Violation::RepeatedFamily(family.clone()));
         }
     }
 }

@@ -184,10 +184,18 @@ impl fmt::Display for Line<'_> {
             Answered::Status(status) => write!(f, "{status}")?,
             Answered::Hang | Answered::Closed | Answered::Half => write!(f, "no answer")?,
         }
+        if request.metadata > 0 {
+            write!(f, " metadata of {} families", request.metadata)?;
+        }
+        if request.metadata == 0 || request.series > 0 {
+            // Our sender does not mix them.
+            let comma = if request.metadata > 0 { "," } else { "" };
+            write!(f, "{comma} {} samples of {} series", request.samples, request.series)?;
+        }
         write!(
             f,
-            " {} samples of {} series in {} bytes of {} ({} unpacked)",
-            request.samples, request.series, request.body_bytes, request.protocol, request.message_bytes
+            " in {} bytes of {} ({} unpacked)",
+            request.body_bytes, request.protocol, request.message_bytes
         )?;
         if request.histograms > 0 {
             write!(f, ", {} histograms", request.histograms)?;
@@ -312,6 +320,42 @@ mod tests {
                 "1 requests, 3 samples of 1 series stored, 0 resent, 1 violations",
             ]
         );
+    }
+
+    #[test]
+    fn rw_1_07_metadata_has_a_line_of_its_own_kind() {
+        let request = Request { metadata: 80, series: 0, samples: 0, markers: 0, ..logged() };
+        let line = Line(&request).to_string();
+        assert!(
+            line.contains("Z 204 metadata of 80 families in 12 bytes of 1.0 (34 unpacked), from "),
+            "{line}"
+        );
+        let mixed = Request { metadata: 2, ..logged() };
+        let line = Line(&mixed).to_string();
+        assert!(line.contains(" metadata of 2 families, 1 samples of 1 series in "), "{line}");
+    }
+
+    fn logged() -> Request {
+        Request {
+            at: 0,
+            headers: hyper::HeaderMap::new(),
+            body_bytes: 12,
+            message_bytes: 34,
+            protocol: crate::receiver::Protocol::V1,
+            series: 1,
+            metadata: 0,
+            histograms: 0,
+            exemplars: 0,
+            samples: 1,
+            markers: 0,
+            times: None,
+            stored: 1,
+            duplicates: 0,
+            written: None,
+            violations: Vec::new(),
+            answered: Answered::Status(204),
+            body_crc: 0,
+        }
     }
 
     #[tokio::test]

@@ -11,6 +11,9 @@ use crate::wire::snappy;
 /// The first ten bytes of the framed format (remote-write 1.05).
 const FRAMED_MAGIC: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
+/// The schema of native histograms whose bounds are their own.
+const CUSTOM_BOUNDS: i32 = -53;
+
 /// One series of a request, exactly as it came: unchecked, unsorted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
@@ -24,10 +27,25 @@ pub struct Series {
     pub exemplars: usize,
 }
 
+/// What a 1.0 request says of a metric family, exactly as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// As remote-write numbers them.
+    pub metric_type: i32,
+    /// Its name.
+    pub family: String,
+    /// May be empty.
+    pub help: String,
+    /// May be empty.
+    pub unit: String,
+}
+
 /// A request's body, decoded.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     pub(super) series: Vec<Series>,
+    /// Of 1.0; 2.0 has it beside the samples.
+    pub(super) metadata: Vec<Metadata>,
     /// Length of the message before compression, bytes.
     pub(super) message_bytes: usize,
     /// Rules of 2.07 to 2.15 that are broken although everything could be decoded.
@@ -64,6 +82,20 @@ pub(super) fn decode(
 
 fn v1(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
     let request = decode_v1(body, max_message_bytes).map_err(violation)?;
+    let mut violations = Vec::new();
+    for series in &request.timeseries {
+        if series.histograms.iter().any(|histogram| histogram.schema == CUSTOM_BOUNDS) {
+            let labels = series.labels.iter().map(|label| (&label.name, &label.value)).collect();
+            violations.push(Violation::CustomBounds(labels));
+        }
+    }
+    let metadata = request.metadata.into_iter().map(|entry| Metadata {
+        metric_type: entry.r#type,
+        family: entry.metric_family_name,
+        help: entry.help,
+        unit: entry.unit,
+    });
+    let metadata = metadata.collect();
     let series = request.timeseries.into_iter().map(|series| Series {
         labels: series.labels.into_iter().map(|label| (label.name, label.value)).collect(),
         samples: series
@@ -74,7 +106,7 @@ fn v1(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
         histograms: series.histograms.len(),
         exemplars: series.exemplars.len(),
     });
-    Ok(Decoded { series: series.collect(), ..Decoded::default() })
+    Ok(Decoded { series: series.collect(), metadata, violations, ..Decoded::default() })
 }
 
 fn v2(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {

@@ -32,7 +32,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use answer::{Answer, Reply};
-pub use decode::Series;
+pub use decode::{Metadata, Series};
 pub use protocol::{Protocol, Speaks};
 pub use state::{Answered, Request, State};
 pub use store::{Sample, Store};

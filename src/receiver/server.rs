@@ -150,6 +150,7 @@ impl Shared {
             check::series(one, &labels, &mut violations);
             series.push((labels, one.samples.clone()));
         }
+        check::metadata(&decoded.metadata, &mut violations);
         let arrived = Arrived {
             headers,
             body_bytes: body.len(),
@@ -159,6 +160,7 @@ impl Shared {
             histograms: decoded.series.iter().map(|series| series.histograms as u64).sum(),
             exemplars: decoded.series.iter().map(|series| series.exemplars as u64).sum(),
             series,
+            metadata: decoded.metadata,
             violations,
         };
         let (answer, request) = {

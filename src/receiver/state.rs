@@ -1,8 +1,9 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::answer::{Answer, Script};
+use super::decode::Metadata;
 use super::protocol::{Foreign, Protocol, Speaks};
 use super::store::{Admission, Sample, Store};
 use super::violation::Violation;
@@ -10,6 +11,9 @@ use crate::model::Labels;
 
 /// Violations kept of all requests together; a broken sender makes thousands, and the first ones tell.
 const KEPT_VIOLATIONS: usize = 1000;
+
+/// Families whose metadata is kept.
+const KEPT_FAMILIES: usize = 10_000;
 
 /// How a request was answered in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub struct Request {
     pub protocol: Protocol,
     /// Series entries of the message.
     pub series: usize,
+    /// Entries of metadata of the message; only 1.0 has any.
+    pub metadata: u64,
     /// Native histograms of the message; they are counted and not kept.
     pub histograms: u64,
     /// Exemplars of the message; they are counted and not kept.
@@ -76,6 +82,8 @@ impl Request {
 pub struct State {
     /// What was accepted.
     pub store: Store,
+    /// What was said of families in 1.0 last, by name; at most 10,000 of them.
+    pub metadata: BTreeMap<String, Metadata>,
     /// The newest requests, oldest first.
     pub requests: VecDeque<Request>,
     /// Requests ever.
@@ -102,6 +110,7 @@ pub(super) struct Arrived {
     pub(super) message_bytes: usize,
     pub(super) protocol: Protocol,
     pub(super) series: Vec<(Labels, Vec<Sample>)>,
+    pub(super) metadata: Vec<Metadata>,
     pub(super) histograms: u64,
     pub(super) exemplars: u64,
     pub(super) violations: Vec<Violation>,
@@ -111,6 +120,7 @@ impl State {
     pub(super) fn new(keep_samples: usize, keep_requests: usize) -> Self {
         Self {
             store: Store::new(keep_samples),
+            metadata: BTreeMap::new(),
             requests: VecDeque::new(),
             request_count: 0,
             accepted_count: 0,
@@ -138,7 +148,9 @@ impl State {
     /// Judges a request: takes its answer from the script, checks it against the store, stores what shall be stored, logs it.
     pub(super) fn judge(&mut self, mut arrived: Arrived, refuse: bool, at: i64) -> (Answer, &Request) {
         let answer = self.script.take();
-        if let Some(status) = self.refused_before(arrived.body_crc) {
+        let entries = arrived.metadata.len() as u64;
+        // The same metadata again is the next interval's.
+        if let Some(status) = self.refused_before(arrived.body_crc).filter(|_| arrived.metadata.is_empty()) {
             arrived.violations.push(Violation::RetriedAfterFinal(status));
         }
         let foreign = self.speaks.foreign(arrived.protocol);
@@ -158,6 +170,9 @@ impl State {
             committed
         });
         arrived.violations.extend(admission.violations);
+        if committed {
+            self.learn(std::mem::take(&mut arrived.metadata));
+        }
         let refusal = arrived.violations.iter().find(refuses).map(Violation::status);
         let answered = match (&answer, foreign) {
             (Answer::Normal, Some(Foreign::Refused)) => Answered::Status(415),
@@ -178,6 +193,7 @@ impl State {
             message_bytes: arrived.message_bytes,
             protocol: arrived.protocol,
             series: arrived.series.len(),
+            metadata: entries,
             histograms: arrived.histograms,
             exemplars: arrived.exemplars,
             samples: all().count() as u64,
@@ -194,6 +210,14 @@ impl State {
             answered,
         };
         (answer, self.log(request))
+    }
+
+    fn learn(&mut self, metadata: Vec<Metadata>) {
+        for entry in metadata {
+            if self.metadata.len() < KEPT_FAMILIES || self.metadata.contains_key(&entry.family) {
+                self.metadata.insert(entry.family.clone(), entry);
+            }
+        }
     }
 
     /// The final answer that these very bytes had before (remote-write 1.14). 401, 403, 404 and 405 do not count: a sender may

@@ -353,3 +353,64 @@ async fn a_bounded_receiver_forgets_the_oldest() {
     assert_eq!((state.store.samples(), state.request_count, state.requests.len()), (6, 6, 2));
     assert!(state.count(&[(METRIC_NAME, "up")]) <= 4);
 }
+
+/// One entry of metadata: type, family, help.
+fn entry(metric_type: u8, family: &str, help: &str) -> Vec<u8> {
+    let fields =
+        [vec![1 << 3, metric_type], hand::nested(2, family.as_bytes()), hand::nested(4, help.as_bytes())]
+            .concat();
+    hand::nested(3, &fields)
+}
+
+#[tokio::test]
+async fn rw_1_07_metadata_is_kept_by_family_and_counted() {
+    let rig = Rig::new().await;
+    let entries =
+        [entry(2, "up", "first"), entry(1, "x:c_total", "counts"), entry(0, "unknown", "")].concat();
+    assert_eq!(rig.post(&pack(&entries)).await, 204);
+    assert_eq!(rig.post(&pack(&entry(2, "up", "then"))).await, 204);
+    let state = rig.end().await.snapshot();
+    assert_eq!((state.violation_count, state.store.samples()), (0, 0));
+    assert_eq!(state.requests.iter().map(|request| request.metadata).collect::<Vec<_>>(), [3, 1]);
+    let names: Vec<_> = state.metadata.keys().map(String::as_str).collect();
+    assert_eq!(names, ["unknown", "up", "x:c_total"]);
+    let up = Metadata { metric_type: 2, family: "up".into(), help: "then".into(), unit: String::new() };
+    assert_eq!(state.metadata["up"], up);
+}
+
+#[tokio::test]
+async fn rw_1_07_metadata_that_no_sender_may_send_is_named_and_not_kept() {
+    for entries in [
+        entry(2, "", "no name"),
+        entry(2, "a.b", "no name of 1.0"),
+        entry(8, "up", "no type"),
+        [entry(2, "up", "once"), entry(2, "up", "twice")].concat(),
+    ] {
+        let rig = Rig::new().await;
+        assert_eq!(rig.post(&pack(&entries)).await, 400);
+        let violations = rig.violations();
+        assert!(violations.len() == 1 && violations[0].starts_with("1.07: "), "{violations:?}");
+        assert!(rig.end().await.read(|state| state.metadata.is_empty()));
+    }
+}
+
+#[tokio::test]
+async fn the_same_metadata_after_a_refusal_is_the_next_intervals() {
+    let rig = Rig::new().await;
+    rig.receiver.answer_next(1, Answer::status(400));
+    let body = pack(&entry(2, "up", ""));
+    assert_eq!((rig.post(&body).await, rig.post(&body).await), (400, 204));
+    assert_eq!(rig.violations(), Vec::<String>::new());
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn rw_2_24_a_native_histogram_with_custom_bounds_is_none_of_1_0() {
+    // Schema -53 and a timestamp.
+    let histogram = hand::nested(4, b"\x20\x69\x78\x01");
+    let series = [series(&[(METRIC_NAME, "h")], &[]), histogram].concat();
+    let rig = Rig::new().await;
+    assert_eq!(rig.post(&body(&[series])).await, 400);
+    assert!(rig.violations()[0].starts_with("2.24: h "), "{:?}", rig.violations());
+    rig.end().await;
+}

@@ -135,6 +135,23 @@ pub enum Violation {
     /// A label other than `__name__` that begins with two underscores.
     #[error("1.12: label {0:?} is reserved (__*)")]
     ReservedLabel(String),
+    /// Metadata of a family without a name, or with one that no metric can have.
+    #[error("1.07: metadata of {0:?}, which is no metric name")]
+    FamilyName(String),
+    /// Metadata with a type that 1.0 does not have.
+    #[error("1.07: the metadata of {family:?} has the unknown type {metric_type}")]
+    MetricType {
+        /// The family.
+        family: String,
+        /// As it came.
+        metric_type: i32,
+    },
+    /// A family twice in one request.
+    #[error("1.07: the metadata of {0:?} comes twice in one request")]
+    RepeatedFamily(String),
+    /// A native histogram with bounds of its own in a message of 1.0.
+    #[error("2.24: {0} is a native histogram with custom bounds, which 1.0 does not have")]
+    CustomBounds(Labels),
     /// An older timestamp than the series has already, and not a resend.
     #[error("1.13: out of order: {series} at {timestamp} after {newest}")]
     OutOfOrder {
@@ -216,6 +233,10 @@ impl Violation {
             | Self::MetricName(_)
             | Self::LabelName(_)
             | Self::ReservedLabel(_)
+            | Self::FamilyName(_)
+            | Self::MetricType { .. }
+            | Self::RepeatedFamily(_)
+            | Self::CustomBounds(_)
             | Self::OutOfOrder { .. }
             | Self::OtherValue { .. }
             | Self::Doubled { .. }
@@ -257,6 +278,10 @@ impl Violation {
             | Self::MetricName(_)
             | Self::LabelName(_)
             | Self::ReservedLabel(_)
+            | Self::FamilyName(_)
+            | Self::MetricType { .. }
+            | Self::RepeatedFamily(_)
+            | Self::CustomBounds(_)
             | Self::OutOfOrder { .. }
             | Self::OtherValue { .. }
             | Self::Doubled { .. }

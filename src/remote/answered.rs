@@ -71,7 +71,7 @@ impl Worker {
                     }
                     self.delivered(batch);
                     self.client.text(answer).await;
-                    return Next::Done;
+                    return Next::Delivered;
                 }
                 let Answer { reply, location, .. } = &answer;
                 let (reply, location) = (reply.clone(), location.clone());
@@ -175,7 +175,7 @@ impl Worker {
         match outcome {
             Outcome::Delivered => {
                 self.delivered(batch);
-                Next::Done
+                Next::Delivered
             }
             Outcome::Reject { status, cause: Cause::TooLarge } if batch.samples == 1 => {
                 self.too_large_alone(batch, status, &text)
@@ -434,6 +434,7 @@ impl Worker {
     }
 
     fn failed(&mut self, batch: &Batch) {
+        self.filling.failed();
         self.metrics.retried(batch.samples);
         self.told.answers.send_replace(Answers::No);
     }

@@ -7,7 +7,7 @@ use super::outcome::Cause;
 use super::protocol::Version;
 use super::sieve::{Sieve, Sifted};
 use crate::queue::{Position, Record, RecordMeta};
-use crate::wire::{DecodeError, Limits};
+use crate::wire::{DecodeError, Limits, Selection};
 
 /// Consecutive samples of one record that a request answers for.
 #[derive(Clone, Debug)]
@@ -17,8 +17,10 @@ pub(super) struct Part {
     from: u32,
     /// The first sample that is not in it any more.
     to: u32,
-    /// Those of the record that are not sent.
+    /// The rest of the record, where the sieve has kept some of it out.
     sifted: Option<Arc<Sifted>>,
+    /// Its samples that are not sent, ascending, and why.
+    left_out: Vec<(u32, Cause)>,
 }
 
 impl Part {
@@ -29,8 +31,7 @@ impl Part {
 
     /// Its samples that are not sent, and why.
     fn left_out(&self) -> impl Iterator<Item = (u32, Cause)> + '_ {
-        let all = self.sifted.iter().flat_map(|sifted| &sifted.left_out);
-        all.copied().filter(|(entry, _)| (self.from..self.to).contains(entry))
+        self.left_out.iter().copied().filter(|(entry, _)| (self.from..self.to).contains(entry))
     }
 
     /// Its samples that are sent.
@@ -95,6 +96,11 @@ impl Batch {
         })
     }
 
+    /// The records that it has samples of, oldest first.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.parts.iter().map(|part| &part.record)
+    }
+
     /// The samples in the request, each with its record.
     pub(super) fn sent(&self) -> impl Iterator<Item = (&Record, u32)> + '_ {
         self.parts.iter().flat_map(|part| part.sent().map(|entry| (&part.record, entry)))
@@ -138,9 +144,9 @@ pub(super) struct Assembler {
 }
 
 impl Assembler {
-    pub(super) fn new(sieve: Sieve) -> Self {
+    pub(super) fn new(sieve: Sieve, selection: Selection) -> Self {
         let limits = Limits { max_samples: 0, max_bytes: 0 };
-        Self { builder: Builder::new(), limits, parts: Vec::new(), sieve }
+        Self { builder: Builder::new(selection), limits, parts: Vec::new(), sieve }
     }
 
     /// Whether anything is to be sent so far.
@@ -194,7 +200,8 @@ impl Assembler {
         }
         // Samples that are left out take no room, and are done with at once; those set aside wait for others behind them.
         let done = self.builder.is_empty() && !self.sieve.has_aside();
-        self.parts.push(Part { record, from, to, sifted });
+        let left_out = self.left_out(&record, sifted.as_deref());
+        self.parts.push(Part { record, from, to, sifted, left_out });
         Ok(if to < promised || done { Room::Full } else { Room::Left })
     }
 
@@ -218,7 +225,20 @@ impl Assembler {
             return Ok(promised);
         }
         // The entry behind the last one taken: those left out in front of it come along.
-        Ok(out().fold(taken, |entry, out| if out <= entry { entry + 1 } else { entry }))
+        Ok(in_record(taken, sifted))
+    }
+
+    /// What of the record added last is not sent, by the sieve and by the endpoint's settings.
+    fn left_out(&mut self, record: &Record, sifted: Option<&Sifted>) -> Vec<(u32, Cause)> {
+        let mut all = sifted.map(|sifted| sifted.left_out.clone()).unwrap_or_default();
+        for (entry, unsent) in self.builder.left_out() {
+            let entry = sifted.map_or(*entry, |sifted| in_record(*entry, sifted));
+            let cause = Cause::from(*unsent);
+            self.sieve.example(cause, record, entry);
+            all.push((entry, cause));
+        }
+        all.sort_unstable_by_key(|(entry, _)| *entry);
+        all
     }
 
     /// The batch of everything added; `None` if nothing was. The next one starts empty.
@@ -279,6 +299,11 @@ impl Assembler {
     }
 }
 
+/// The number in the record of an entry of what was left of it.
+fn in_record(entry: u32, sifted: &Sifted) -> u32 {
+    sifted.left_out.iter().fold(entry, |entry, (out, _)| if *out <= entry { entry + 1 } else { entry })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,7 +319,7 @@ mod tests {
     const NOW: i64 = 1000;
 
     fn assembler() -> Assembler {
-        let mut assembler = Assembler::new(Sieve::new(0));
+        let mut assembler = Assembler::new(Sieve::new(0), Selection::default());
         assembler.begin(LIMITS, Version::V1);
         assembler
     }

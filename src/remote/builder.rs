@@ -1,6 +1,6 @@
 use super::protocol::Version;
 use crate::queue::{Form, Pack, Record};
-use crate::wire::{DecodeError, Limits, v1, v2};
+use crate::wire::{DecodeError, Limits, Selection, Unsent, v1, v2};
 
 /// Builds requests of either version.
 #[derive(Debug)]
@@ -11,8 +11,9 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new() -> Self {
-        Self { version: Version::V1, v1: v1::RequestBuilder::new(), v2: v2::RequestBuilder::new() }
+    pub(super) fn new(selection: Selection) -> Self {
+        let (v1, v2) = (v1::RequestBuilder::of(selection), v2::RequestBuilder::of(selection));
+        Self { version: Version::V1, v1, v2 }
     }
 
     /// Begins the next request.
@@ -55,6 +56,14 @@ impl Builder {
         match self.version {
             Version::V1 => self.v1.push(payload, entry, limits),
             Version::V2 => self.v2.push(payload, entry, limits),
+        }
+    }
+
+    /// The entries of the record (or what was left of it) pushed last that are not in the request although it goes on behind them.
+    pub(super) fn left_out(&self) -> &[(u32, Unsent)] {
+        match self.version {
+            Version::V1 => self.v1.left_out(),
+            Version::V2 => self.v2.left_out(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::connection::Redial;
+use super::metadata::MetadataOutcome;
 use super::outcome::{Cause, Failure};
 use super::protocol::Version;
 
@@ -51,6 +52,8 @@ pub struct Snapshot {
     pub request_max_bytes: u64,
     /// Requests that were refused for their size and sent in pieces (`_requests_split_total`).
     pub requests_split: u64,
+    /// Requests of metadata by how they ended (`_metadata_requests_total{outcome}`); they are not in `requests`.
+    pub metadata: BTreeMap<MetadataOutcome, u64>,
     /// Records that could not be decoded; their samples are `rejected` in the ledger.
     pub undecodable_records: u64,
     /// Reads of the queue that failed; they are repeated.
@@ -166,6 +169,10 @@ impl EndpointMetrics {
 
     pub(super) fn redialled(&self, reason: Redial) {
         *self.write().redials.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn metadata(&self, outcome: MetadataOutcome) {
+        *self.write().metadata.entry(outcome).or_default() += 1;
     }
 
     pub(super) fn undecodable(&self) {

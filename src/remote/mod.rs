@@ -3,7 +3,7 @@
 //!
 //! `worker` is the loop and `answered` what it does with an answer; `decision` (with `refusal`, `outcome`) says what the answer
 //! means; `protocol` which message an endpoint is sent; `search`, `quarantine` and `size` remember what was refused; `sieve` keeps out of a request (`batch`) what must not
-//! be in it; `client` posts.
+//! be in it; `filling` says how long a request waits to be full; `metadata` goes between requests of 1.0; `client` posts.
 //!
 //! Knows nothing of scraping or of Docker.
 
@@ -16,6 +16,8 @@ mod connection;
 mod decision;
 mod episode;
 mod files;
+mod filling;
+mod metadata;
 mod metrics;
 mod outcome;
 mod pace;
@@ -36,15 +38,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::{Secret, SecretSource};
+use crate::wire::Selection;
 
 pub use client::{SetupError, check};
 pub use connection::{Redial, Resolver};
 pub use files::FileError;
+pub use metadata::{MetadataConfig, MetadataOutcome};
 pub use metrics::{Code, DURATION_BUCKETS, EndpointMetrics, Histogram, Snapshot};
 pub use outcome::{Blame, Cause, Failure, Outcome, Reason};
 pub use protocol::{Learned, ProtobufMessage, Version};
 pub use sender::{Sender, Tuning, spawn, spawn_with};
 pub use tls::{TlsError, install_crypto_provider};
+
+pub use crate::wire::Names;
 
 /// One endpoint, as the settings describe it.
 #[derive(Clone, Debug)]
@@ -67,6 +73,16 @@ pub struct Config {
     pub max_samples_per_send: u32,
     /// `REMOTE_WRITE_MAX_BYTES_PER_SEND`: of the message before compression.
     pub max_bytes_per_send: u64,
+    /// `REMOTE_WRITE_BATCH_SEND_DEADLINE`: how long samples wait for others to fill their request; zero does not wait.
+    pub batch_send_deadline: Duration,
+    /// `REMOTE_WRITE_SEND_EXEMPLARS`.
+    pub send_exemplars: bool,
+    /// `REMOTE_WRITE_SEND_NATIVE_HISTOGRAMS`.
+    pub send_native_histograms: bool,
+    /// `REMOTE_WRITE_METRIC_NAME_ESCAPING_SCHEME`: for 1.0.
+    pub names: Names,
+    /// `REMOTE_WRITE_METADATA_*`: for 1.0; `None` sends none.
+    pub metadata: Option<MetadataConfig>,
     /// `REMOTE_WRITE_MIN_BACKOFF`.
     pub min_backoff: Duration,
     /// `REMOTE_WRITE_MAX_BACKOFF`.
@@ -83,6 +99,17 @@ pub struct Config {
     pub sample_age_limit: Option<Duration>,
     /// `CONFIG_RELOAD_INTERVAL`: how often files (secrets, certificates) are looked at; `None` never again.
     pub reload_interval: Option<Duration>,
+}
+
+impl Config {
+    /// What of a record this endpoint is sent.
+    fn selection(&self) -> Selection {
+        Selection {
+            exemplars: self.send_exemplars,
+            native_histograms: self.send_native_histograms,
+            names: self.names,
+        }
+    }
 }
 
 /// Who we say we are.
@@ -149,6 +176,11 @@ mod tests {
             tls: Tls::default(),
             max_samples_per_send: 2000,
             max_bytes_per_send: 3 << 20,
+            batch_send_deadline: Duration::ZERO,
+            send_exemplars: true,
+            send_native_histograms: true,
+            names: Names::Escaped(crate::model::Escaping::Underscores),
+            metadata: None,
             min_backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(5),
             rate_limit: None,

@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use super::refusal::Blame;
+use crate::wire::Unsent;
 
 /// What an attempt means for the samples it carried ([`super::decision`] decides).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,16 @@ pub enum Cause {
     TooFarAhead,
     /// Not later than the sample of the same series before it in the request.
     OutOfOrder,
+    /// A native histogram, and the settings of the endpoint say to send none.
+    NativeHistogram,
+    /// A native histogram with custom bounds, which 1.0 cannot carry.
+    CustomBuckets,
+    /// A name that is no classic one, and the settings of the endpoint say to drop it as 1.0.
+    Utf8Name,
+    /// Two label names of the series became one by escaping.
+    LabelClash,
+    /// By escaping it became another series that has a sample at the same time.
+    SeriesClash,
 }
 
 impl Cause {
@@ -94,6 +105,23 @@ impl Cause {
             Self::InvalidUtf8 => "invalid_utf8",
             Self::TooFarAhead => "too_far_ahead",
             Self::OutOfOrder => "out_of_order",
+            Self::NativeHistogram => "native_histograms_off",
+            Self::CustomBuckets => "nhcb_in_1_0",
+            Self::Utf8Name => "utf8_name",
+            Self::LabelClash => "label_clash",
+            Self::SeriesClash => "series_clash",
+        }
+    }
+}
+
+impl From<Unsent> for Cause {
+    fn from(unsent: Unsent) -> Self {
+        match unsent {
+            Unsent::NativeHistogram => Self::NativeHistogram,
+            Unsent::CustomBuckets => Self::CustomBuckets,
+            Unsent::Utf8Name => Self::Utf8Name,
+            Unsent::LabelClash => Self::LabelClash,
+            Unsent::SeriesClash => Self::SeriesClash,
         }
     }
 }

@@ -139,7 +139,19 @@ impl Report {
 
     /// A sample was left out of a request. Each cause is said once, with an example; the counters go on.
     pub(super) fn left_out(&mut self, cause: Cause, series: &str) {
+        let endpoint = &self.endpoint;
         let by_itself = match cause {
+            Cause::NativeHistogram
+            | Cause::CustomBuckets
+            | Cause::Utf8Name
+            | Cause::LabelClash
+            | Cause::SeriesClash => {
+                if self.left_out.insert(cause) {
+                    let (reason, because) = (cause.word(), because(cause));
+                    warn!(%endpoint, reason, series, because, "some samples are not sent to this endpoint; they are dropped and counted as rejected; this is said once for each reason");
+                }
+                false
+            }
             Cause::Refused
             | Cause::PartlyStored
             | Cause::Poison
@@ -155,7 +167,7 @@ impl Report {
         };
         if by_itself && self.left_out.insert(cause) {
             let reason = cause.word();
-            error!(endpoint = %self.endpoint, reason, series, "queued samples are not fit to be sent: receivers would drop them in silence or refuse whole requests; they are dropped and counted as rejected");
+            error!(%endpoint, reason, series, "queued samples are not fit to be sent: receivers would drop them in silence or refuse whole requests; they are dropped and counted as rejected");
         }
     }
 
@@ -210,5 +222,30 @@ impl Report {
 
     fn say_expired(&self, Sum { times, samples }: Sum) {
         warn!(endpoint = %self.endpoint, records = times, samples, "older than REMOTE_WRITE_SAMPLE_AGE_LIMIT; dropped and counted as expired");
+    }
+}
+
+/// What lies behind a cause that the settings or the message decide.
+const fn because(cause: Cause) -> &'static str {
+    match cause {
+        Cause::NativeHistogram => "REMOTE_WRITE_SEND_NATIVE_HISTOGRAMS is false",
+        Cause::CustomBuckets => "remote-write 1.0 cannot carry native histograms with custom bounds",
+        Cause::Utf8Name => {
+            "remote-write 1.0 has no such names, and REMOTE_WRITE_METRIC_NAME_ESCAPING_SCHEME is drop"
+        }
+        Cause::LabelClash => "two of its label names are the same once they are escaped for remote-write 1.0",
+        Cause::SeriesClash => "once its names are escaped for remote-write 1.0 it is another series",
+        Cause::Refused
+        | Cause::PartlyStored
+        | Cause::Poison
+        | Cause::Quarantined
+        | Cause::TooLarge
+        | Cause::Undecodable
+        | Cause::DuplicateLabel
+        | Cause::EmptyLabelName
+        | Cause::NoMetricName
+        | Cause::InvalidUtf8
+        | Cause::TooFarAhead
+        | Cause::OutOfOrder => "",
     }
 }

@@ -46,6 +46,7 @@ pub struct Sender {
     /// Which message the endpoint takes, whenever that is learned.
     pub learned: watch::Receiver<Learned>,
     answers: watch::Receiver<Answers>,
+    draining: CancellationToken,
     queue: Queue,
     endpoint: usize,
 }
@@ -63,9 +64,15 @@ impl Sender {
         while answers.changed().await.is_ok() {}
     }
 
-    /// Waits until everything queued has been answered for, or waiting makes no sense: the last finished request failed, or
+    /// From now on nothing is held back to fill a request (`REMOTE_WRITE_BATCH_SEND_DEADLINE`).
+    pub fn hurry(&self) {
+        self.draining.cancel();
+    }
+
+    /// Hurries, and waits until everything queued has been answered for, or waiting makes no sense: the last finished request failed, or
     /// the endpoint is held, or the task has ended. The caller sets the deadline.
     pub async fn drained(&self) {
+        self.hurry();
         let mut answers = self.answers.clone();
         loop {
             let now = *answers.borrow_and_update();
@@ -98,8 +105,9 @@ pub fn spawn_with(
     let metrics = Arc::new(EndpointMetrics::default());
     let (answers_seen, answers) = watch::channel(Answers::Unknown);
     let (learn, learned) = watch::channel(tuning.learned);
-    let told = Told { answers: answers_seen, learn };
+    let draining = CancellationToken::new();
+    let told = Told { answers: answers_seen, learn, draining: draining.clone() };
     let worker = Worker::new(Arc::new(config), endpoint, queue.clone(), Arc::clone(&metrics), told, tuning);
     let task = tokio::spawn(worker.run(cancel));
-    Sender { task, metrics, learned, answers, queue, endpoint }
+    Sender { task, metrics, learned, answers, draining, queue, endpoint }
 }

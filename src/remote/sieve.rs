@@ -57,6 +57,8 @@ pub(super) struct Sieve {
     end: i64,
     /// A series for each cause, for the log.
     examples: Vec<(Cause, String)>,
+    /// Causes of the endpoint's settings for which there was one.
+    shown: BTreeSet<Cause>,
 }
 
 impl Sieve {
@@ -73,6 +75,7 @@ impl Sieve {
             unread: false,
             end: i64::MIN,
             examples: Vec::new(),
+            shown: BTreeSet::new(),
         }
     }
 
@@ -140,6 +143,15 @@ impl Sieve {
                 Ok((id(&self.hasher, &found)?, name(&found)?))
             }
             None => Err(DecodeError::Truncated),
+        }
+    }
+
+    /// Remembers the series of an entry that is left out by its endpoint's settings, if it is the first for this cause ever.
+    pub(super) fn example(&mut self, cause: Cause, record: &Record, entry: u32) {
+        if self.shown.insert(cause)
+            && let Ok((_, name)) = self.series(record, entry)
+        {
+            self.examples.push((cause, name));
         }
     }
 

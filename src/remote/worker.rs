@@ -12,6 +12,8 @@ use super::backoff::Backoff;
 use super::batch::{Assembler, Batch, Room, Undecodable, behind};
 use super::client::Client;
 use super::decision::Policy;
+use super::filling::Filling;
+use super::metadata::Metadata;
 use super::metrics::EndpointMetrics;
 use super::outcome::Cause;
 use super::pace::Pace;
@@ -36,7 +38,9 @@ pub(super) struct Worker {
     pub(super) policy: Policy,
     pub(super) assembler: Assembler,
     /// What a request may hold by the settings.
-    limits: Limits,
+    pub(super) limits: Limits,
+    pub(super) filling: Filling,
+    pub(super) metadata: Metadata,
     /// The largest message that the endpoint takes, as far as it has said.
     pub(super) size: SizeLimit,
     /// For samples that the endpoint refuses.
@@ -68,13 +72,17 @@ pub(super) struct Worker {
 pub(super) struct Told {
     pub(super) answers: watch::Sender<Answers>,
     pub(super) learn: watch::Sender<Learned>,
+    /// Cancelled when nothing is to be held back any more.
+    pub(super) draining: CancellationToken,
 }
 
 /// What to do after an attempt.
 pub(super) enum Next {
     /// The request is answered for, or the next one begins with the same sample and is smaller.
     Done,
-    /// The same, after this time.
+    /// The endpoint has taken the request.
+    Delivered,
+    /// As [`Next::Done`], after this time.
     Anew(Duration),
     /// The same request after this time.
     Wait(Duration),
@@ -104,7 +112,9 @@ impl Worker {
             pace: Pace::new(config.rate_limit),
             policy: Policy::of(&config),
             // Samples of an earlier process: maybe of an older version.
-            assembler: Assembler::new(Sieve::new(*queue.end().borrow())),
+            assembler: Assembler::new(Sieve::new(*queue.end().borrow()), config.selection()),
+            filling: Filling::new(config.batch_send_deadline, queue.ledger(endpoint).pending),
+            metadata: Metadata::new(&config),
             size: SizeLimit::new(limits.max_bytes),
             limits,
             search: Search::default(),
@@ -146,10 +156,19 @@ impl Worker {
         loop {
             // Before the look into the queue, so that an append during the look is not missed.
             end.borrow_and_update();
+            self.fill(end.clone()).await;
             match self.next_batch().await {
-                Some(batch) => self.deliver(batch).await,
-                None if end.changed().await.is_err() => return,
-                None => {}
+                Some(batch) => {
+                    self.begin_waiting(&batch);
+                    self.deliver(batch).await;
+                }
+                None => {
+                    self.filling.empty();
+                    self.send_metadata(&end).await;
+                    if end.changed().await.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -245,6 +264,7 @@ impl Worker {
             self.passed_over = false;
             match self.attempt(&batch, &mut history).await {
                 Next::Done => return,
+                Next::Delivered => return self.gather_metadata(&batch).await,
                 Next::Anew(delay) => return sleep(delay).await,
                 Next::Wait(delay) => sleep(delay).await,
                 Next::Probe(delay) => self.wait_for_probe(delay).await,

@@ -10,6 +10,9 @@ use super::footprint;
 /// What the names of a family's series may end with.
 const PARTS: [&str; 7] = ["_bucket", "_sum", "_count", "_total", "_info", "_gsum", "_gcount"];
 
+/// More of a HELP text than this many bytes is not sent: Cortex answers 400 to it, though it stores the samples (receivers 4).
+pub(super) const MAX_HELP: usize = 1024;
+
 /// One family's metadata.
 #[derive(Debug)]
 struct Family {
@@ -32,6 +35,16 @@ pub(super) struct Families {
     scrape: u64,
     /// Of all of them.
     weight: usize,
+    truncated: Truncated,
+}
+
+/// HELP texts that were cut to [`MAX_HELP`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Truncated {
+    /// How many; each once, until it changes.
+    pub texts: u64,
+    /// The family of the first, for the log.
+    pub first: Option<String>,
 }
 
 /// The family of a series as it was when its metadata was last handed on.
@@ -78,12 +91,24 @@ impl Families {
     pub(super) fn set_help(&mut self, name: &str, help: &str) {
         let number = self.entry(name);
         let family = &mut self.all[number as usize];
+        let whole = help.len();
+        let end = (0..=MAX_HELP.min(whole)).rfind(|end| help.is_char_boundary(*end)).unwrap_or_default();
+        let help = &help[..end];
         if family.help != help {
+            if help.len() < whole {
+                self.truncated.texts += 1;
+                self.truncated.first.get_or_insert_with(|| name.to_owned());
+            }
             self.weight += footprint::of_family("", help);
             self.weight -= footprint::of_family("", &family.help);
             help.clone_into(&mut family.help);
             self.changed(number);
         }
+    }
+
+    /// What was cut since the last call.
+    pub(super) fn take_truncated(&mut self) -> Truncated {
+        std::mem::take(&mut self.truncated)
     }
 
     /// The last of repeated UNIT lines stands, as with HELP.
@@ -210,6 +235,22 @@ mod tests {
         families.set_type("h", MetricType::Histogram);
         families.set_type("h_count", MetricType::Gauge);
         assert_eq!(type_of(&families, "h_count"), Some(MetricType::Gauge));
+    }
+
+    #[test]
+    fn a_long_help_is_cut_at_a_character_and_counted_once() {
+        let mut families = Families::default();
+        families.set_help("fits", &"x".repeat(MAX_HELP));
+        assert_eq!(families.take_truncated(), Truncated::default());
+        let long = "é".repeat(MAX_HELP / 2) + "é";
+        let odd = format!("x{long}");
+        for _ in 0..2 {
+            families.set_help("long", &long);
+            families.set_help("odd", &odd);
+        }
+        assert_eq!(families.take_truncated(), Truncated { texts: 2, first: Some("long".to_owned()) });
+        let help = |name| families.metadata(families.of_metric(name).unwrap()).1.len();
+        assert_eq!((help("fits"), help("long"), help("odd")), (1024, 1024, 1023));
     }
 
     #[test]

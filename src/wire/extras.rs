@@ -23,7 +23,8 @@ pub(super) struct Extras {
 }
 
 impl Extras {
-    /// Everything of a series but its labels, as fields of a 1.0 `TimeSeries`. `parsed` is `series`, read.
+    /// Everything of a series but its labels, as fields of a 1.0 `TimeSeries`, with its exemplars or without. `parsed` is `series`, read.
+    /// The labels of exemplars stay as they are: they are outside of 1.0's rules for names (remote-write 1.07).
     ///
     /// # Errors
     /// When the series is damaged.
@@ -33,6 +34,7 @@ impl Extras {
         symbols: &Symbols,
         series: &[u8],
         parsed: &Series<'_>,
+        with_exemplars: bool,
     ) -> Result<&[u8], DecodeError> {
         self.out.clear();
         if parsed.has_sample {
@@ -41,7 +43,9 @@ impl Extras {
         }
         let mut rest = series;
         while let Some((number, value)) = field::next(&mut rest)? {
-            if let (EXEMPLARS, Value::Bytes(exemplar)) = (number, value) {
+            if let (EXEMPLARS, Value::Bytes(exemplar)) = (number, value)
+                && with_exemplars
+            {
                 self.exemplar(record, symbols, exemplar)?;
                 field::put_bytes(V1_EXEMPLARS, &self.part, &mut self.out);
             }

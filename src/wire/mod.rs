@@ -6,14 +6,18 @@
 //!   scrape;
 //! - [`v1`] reads such records without copying ([`view`]) and writes `prometheus.WriteRequest`, remembering the labels of series that recur;
 //! - [`v2`] passes a record on as it is, or merges several under one symbol table;
+//! - [`metadata`] gathers what records say of their families, and writes it as requests of its own, since a series of 1.0 has no place for it;
 //! - [`excerpt`] looks at a record entry by entry and copies it without some of them: what a receiver must not get stays out;
+//! - `selection` says what of a record an endpoint is not sent;
 //! - [`decode`] is the way of receivers and tests: prost's derived types.
 
 pub mod decode;
 pub mod excerpt;
 mod extras;
 mod field;
+pub mod metadata;
 pub mod record;
+mod selection;
 mod shapes;
 pub mod snappy;
 mod symbols;
@@ -23,6 +27,7 @@ pub mod view;
 
 pub use decode::DecodeError;
 pub use record::{Counts, RecordEncoder};
+pub use selection::{Names, Selection, Unsent};
 
 /// How large one message may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

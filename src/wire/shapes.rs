@@ -5,6 +5,7 @@
 //! equal table are equal labels, so nothing is decoded or checked again, and a hit gives what decoding would give.
 
 use super::field::{self, Short, Value};
+use super::v1::names::Spelling;
 use super::view::Symbols;
 
 /// All that is remembered takes at most this much, which is some 20,000 series; what is beyond is decoded each time.
@@ -49,6 +50,7 @@ struct Series {
     tail: u32,
     /// The labels, as fields of a 1.0 `TimeSeries`.
     labels: u32,
+    spelling: Spelling,
 }
 
 /// What is known of the record that is being read; of most of them, all.
@@ -66,6 +68,8 @@ pub(super) struct Known {
 pub(super) struct Hit<'s, 'm> {
     /// Fields of a 1.0 `TimeSeries`.
     pub(super) labels: &'s [u8],
+    /// How they came about.
+    pub(super) spelling: Spelling,
     /// The sample's field, as 1.0 has it.
     pub(super) sample: SampleBytes<'m>,
 }
@@ -139,8 +143,14 @@ impl Shapes {
         Some(hit)
     }
 
-    /// A series that was not recalled, what became of its labels, and the highest of its references.
-    pub(super) fn learn(&mut self, known: &mut Known, series: &[u8], labels: &[u8], highest: u32) {
+    /// A series that was not recalled, what became of its labels and how, and the highest of its references.
+    pub(super) fn learn(
+        &mut self,
+        known: &mut Known,
+        series: &[u8],
+        (labels, spelling): (&[u8], Spelling),
+        highest: u32,
+    ) {
         let Some(shape) = known.shape.and_then(|at| self.shapes.get_mut(at)) else { return };
         if known.at < shape.series.len() {
             known.misses += 1;
@@ -158,7 +168,7 @@ impl Shapes {
             shape.bytes.len() as u32
         };
         let start = put(&[]);
-        let learned = Series { start, head: put(head), tail: put(tail), labels: put(labels) };
+        let learned = Series { start, head: put(head), tail: put(tail), labels: put(labels), spelling };
         shape.series.push(learned);
         self.bytes += cost;
         known.at += 1;
@@ -218,7 +228,7 @@ impl Shape {
         let behind_head = series.strip_prefix(part(expected.start, expected.head))?;
         let sample = behind_head.strip_suffix(part(expected.head, expected.tail))?;
         let labels = part(expected.tail, expected.labels);
-        sample_of_1_0(sample).map(|sample| Hit { labels, sample })
+        sample_of_1_0(sample).map(|sample| Hit { labels, spelling: expected.spelling, sample })
     }
 
     /// Looks behind the expected series, which may have gone.

@@ -9,7 +9,10 @@ use super::{Counts, Limits, RecordEncoder, field};
 use crate::model::{Description, Exemplar, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker};
 use crate::proto;
 
+mod metadata;
+mod names;
 mod recurring;
+mod selection;
 
 const WIDE: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
 const MAX: usize = 64 << 20;

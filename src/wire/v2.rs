@@ -9,6 +9,7 @@ mod merged;
 mod mover;
 mod table;
 
+use super::selection::{Selection, Unsent};
 use super::snappy::{self, Compressor};
 use super::{DecodeError, Limits, MAX_RECORD_BYTES};
 use merged::Merged;
@@ -35,10 +36,18 @@ struct Alone {
 }
 
 impl RequestBuilder {
-    /// An empty request.
+    /// An empty request, for an endpoint that is sent everything.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty request, for an endpoint that is sent this much; names are sent as they are.
+    #[must_use]
+    pub fn of(selection: Selection) -> Self {
+        let mut builder = Self::default();
+        builder.merged.selection = selection;
+        builder
     }
 
     /// Begins the next request.
@@ -47,8 +56,8 @@ impl RequestBuilder {
         self.merged.clear();
     }
 
-    /// Adds a record of this program's own encoder that holds `samples` entries: untouched, if the request is empty and the record fits
-    /// `limits`. Otherwise, and for its result, as [`RequestBuilder::push`].
+    /// Adds a record of this program's own encoder that holds `samples` entries: untouched, if the request is empty, the record fits `limits`
+    /// and all of it is sent. Otherwise, and for its result, as [`RequestBuilder::push`].
     ///
     /// # Errors
     /// When the payload is damaged, as far as it had to be read; the request is then as it was before the call.
@@ -60,7 +69,9 @@ impl RequestBuilder {
         limits: &Limits,
     ) -> Result<u32, DecodeError> {
         let bytes = snap::raw::decompress_len(payload)?;
-        if self.is_empty() && entry == 0 && samples <= limits.max_samples && bytes <= limits.max_bytes {
+        let fits = entry == 0 && samples <= limits.max_samples && bytes <= limits.max_bytes;
+        if self.is_empty() && fits && self.is_sent_whole(payload)? {
+            self.merged.left_out.clear();
             self.whole.clear();
             self.whole.extend_from_slice(payload);
             self.alone = Some(Alone { samples, bytes });
@@ -69,14 +80,15 @@ impl RequestBuilder {
         self.push(payload, entry, limits)
     }
 
-    /// Adds samples of a stored record from `entry` on, as many as fit `limits`; at least one if the request is empty.
-    /// Returns the entry behind the last one that was taken.
+    /// Adds samples of a stored record from `entry` on, as many as fit `limits`; at least one if the request is empty and there is any that
+    /// is sent. Returns the entry behind the last one that was taken or left out.
     ///
     /// # Errors
     /// When the payload is damaged; the request is then as it was before the call.
     pub fn push(&mut self, payload: &[u8], entry: u32, limits: &Limits) -> Result<u32, DecodeError> {
         if let Some(alone) = self.alone {
             if alone.samples >= limits.max_samples {
+                self.merged.left_out.clear();
                 return Ok(entry);
             }
             snappy::decompress_into(&self.whole, MAX_RECORD_BYTES, &mut self.merged.record)?;
@@ -85,6 +97,21 @@ impl RequestBuilder {
         }
         snappy::decompress_into(payload, MAX_RECORD_BYTES, &mut self.merged.record)?;
         self.merged.push(entry, limits)
+    }
+
+    fn is_sent_whole(&mut self, payload: &[u8]) -> Result<bool, DecodeError> {
+        let Merged { selection, record, .. } = &mut self.merged;
+        if selection.is_everything() {
+            return Ok(true);
+        }
+        snappy::decompress_into(payload, MAX_RECORD_BYTES, record)?;
+        Ok(!selection.concerns(record)?)
+    }
+
+    /// The entries of the record pushed last that are not in the request although it goes on behind them, ascending, and why.
+    #[must_use]
+    pub fn left_out(&self) -> &[(u32, Unsent)] {
+        &self.merged.left_out
     }
 
     /// Samples in the request, staleness markers included.

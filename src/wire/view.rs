@@ -77,8 +77,19 @@ pub struct Series<'a> {
     pub sample: Sample,
     /// Whether there is one; a native histogram has none beside it (remote-write 2.09).
     pub(super) has_sample: bool,
-    /// Whether it is all there is: no native histogram, no exemplar.
+    /// Its native histogram, if it has one.
+    pub(super) histogram: Option<Histogram>,
+    /// Whether the sample is all there is: no native histogram, no exemplar.
     pub(super) is_plain: bool,
+}
+
+/// What has to be known of a native histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Histogram {
+    /// Schema -53: its bounds are its own (remote-write 2.23).
+    pub(super) has_custom_bounds: bool,
+    /// ms since the epoch.
+    pub(super) timestamp: i64,
 }
 
 impl<'a> Series<'a> {
@@ -86,9 +97,14 @@ impl<'a> Series<'a> {
     pub fn labels(&self) -> impl Iterator<Item = Result<(u32, u32), DecodeError>> + use<'a> {
         pairs(self.refs)
     }
+
+    /// Of its sample or native histogram, ms since the epoch.
+    pub(super) fn timestamp(&self) -> i64 {
+        self.histogram.map_or(self.sample.timestamp, |histogram| histogram.timestamp)
+    }
 }
 
-fn pairs(refs: &[u8]) -> impl Iterator<Item = Result<(u32, u32), DecodeError>> + use<'_> {
+pub(super) fn pairs(refs: &[u8]) -> impl Iterator<Item = Result<(u32, u32), DecodeError>> + use<'_> {
     let mut rest = refs;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -120,18 +136,22 @@ pub(super) fn spell_labels(
     refs: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<u32, DecodeError> {
-    const LABELS: u32 = 1;
     out.clear();
     let mut highest = 0;
     for pair in pairs(refs) {
         let references = pair?;
         highest = highest.max(references.0).max(references.1);
-        let (name, value) = (symbols.get(record, references.0)?, symbols.get(record, references.1)?);
-        field::put_len(LABELS, field::bytes_len(name) + field::bytes_len(value), out);
-        field::put_bytes(1, name, out);
-        field::put_bytes(2, value, out);
+        put_label(symbols.get(record, references.0)?, symbols.get(record, references.1)?, out);
     }
     Ok(highest)
+}
+
+/// Appends a label as 1.0 has it: field 1 of a `TimeSeries` or an `Exemplar`.
+pub(super) fn put_label(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    const LABELS: u32 = 1;
+    field::put_len(LABELS, field::bytes_len(name) + field::bytes_len(value), out);
+    field::put_bytes(1, name, out);
+    field::put_bytes(2, value, out);
 }
 
 fn reference(refs: &mut &[u8]) -> Result<u32, DecodeError> {
@@ -176,19 +196,37 @@ impl<'a> Iterator for SeriesIter<'a> {
 
 pub(super) fn read_series(mut message: &[u8]) -> Result<Series<'_>, DecodeError> {
     let sample = Sample { value: 0.0, timestamp: 0 };
-    let mut series = Series { refs: &[], sample, has_sample: false, is_plain: true };
+    let mut series = Series { refs: &[], sample, has_sample: false, histogram: None, is_plain: true };
     while let Some((number, value)) = field::next(&mut message)? {
         match (number, value) {
             (1, Value::Bytes(refs)) => series.refs = refs,
             (2, Value::Bytes(sample)) => (series.sample, series.has_sample) = (read_sample(sample)?, true),
-            (3 | 4, Value::Bytes(_)) => series.is_plain = false,
+            (3, Value::Bytes(histogram)) => {
+                (series.histogram, series.is_plain) = (Some(read_histogram(histogram)?), false);
+            }
+            (4, Value::Bytes(_)) => series.is_plain = false,
             (_, Value::Bytes(_) | Value::Varint(_) | Value::Fixed64(_) | Value::Fixed32) => {}
         }
     }
     Ok(series)
 }
 
-fn read_sample(mut message: &[u8]) -> Result<Sample, DecodeError> {
+fn read_histogram(mut message: &[u8]) -> Result<Histogram, DecodeError> {
+    /// -53, as protobuf writes a signed varint.
+    const CUSTOM_BOUNDS: u64 = 2 * 53 - 1;
+    let mut histogram = Histogram { has_custom_bounds: false, timestamp: 0 };
+    while let Some((number, value)) = field::next(&mut message)? {
+        match (number, value) {
+            (4, Value::Varint(schema)) => histogram.has_custom_bounds = schema == CUSTOM_BOUNDS,
+            #[expect(clippy::cast_possible_wrap, reason = "an int64 travels as its two's complement")]
+            (15, Value::Varint(timestamp)) => histogram.timestamp = timestamp as i64,
+            (_, Value::Bytes(_) | Value::Varint(_) | Value::Fixed64(_) | Value::Fixed32) => {}
+        }
+    }
+    Ok(histogram)
+}
+
+pub(super) fn read_sample(mut message: &[u8]) -> Result<Sample, DecodeError> {
     let mut sample = Sample { value: 0.0, timestamp: 0 };
     while let Some((number, value)) = field::next(&mut message)? {
         match (number, value) {

@@ -6,6 +6,7 @@ mod formats;
 mod hours;
 mod naming;
 mod start_stop;
+mod together;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -137,7 +137,7 @@ fn cases() -> Vec<Case> {
             let help = |n: usize| format!("# HELP m{n} {}\nm{n} 1\n", noise(MIB, n as u64 + 9));
             ok("", (0..15).map(help).collect::<String>())
         }),
-        changing("15 MiB of HELP texts of 100 KiB, new each time", MEMORY, |round| {
+        changing("15 MiB of HELP texts of 100 KiB, new each time, of which 1 KiB is kept", Good, |round| {
             let help = |n: usize| {
                 format!("# HELP m{n} {}\nm{n} 1\n", noise(MIB / 10, (150 * round + n) as u64 + 77))
             };

@@ -6,11 +6,11 @@ mod model;
 
 use std::time::Instant;
 
-use docker_remote_write::model::{Labels, MetricType};
+use docker_remote_write::model::{Escaping, Labels, MetricType};
 use docker_remote_write::scrape::{Ingest, Relabelling, Report, Rules, ScrapeError};
 use docker_remote_write::wire::decode::{decode_v1, decode_v2};
 use docker_remote_write::wire::v1::RequestBuilder;
-use docker_remote_write::wire::{Limits, RecordEncoder};
+use docker_remote_write::wire::{Limits, Names, RecordEncoder, Selection};
 use proptest::prelude::*;
 
 use body::{EPOCH, Step};
@@ -21,6 +21,9 @@ const CASES: u32 = 600;
 
 const MAX: usize = 1 << 26;
 const WIDE: Limits = Limits { max_samples: 10_000, max_bytes: MAX };
+/// The model knows nothing of names that are escaped for a receiver.
+const AS_IT_IS: Selection =
+    Selection { exemplars: true, native_histograms: true, names: Names::Escaped(Escaping::AllowUtf8) };
 
 fn setup() -> impl Strategy<Value = Setup> {
     let limit = prop_oneof![4 => Just(None), 1 => (0..8_u64).prop_map(Some)];
@@ -94,7 +97,7 @@ impl Program {
     /// The same samples, as a receiver gets them.
     fn arrived(&mut self, of: &Outcome) -> Vec<Stored> {
         let mut arrived = Vec::new();
-        let mut request = RequestBuilder::new();
+        let mut request = RequestBuilder::of(AS_IT_IS);
         let (ingest, limits) = (&self.ingest, &self.limits);
         self.encoder.encode(
             ingest.samples(),

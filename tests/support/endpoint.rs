@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use docker_remote_write::remote::{Auth, Config, ProtobufMessage, Tls};
+use docker_remote_write::model::Escaping;
+use docker_remote_write::remote::{Auth, Config, Names, ProtobufMessage, Tls};
 
 /// An endpoint with quick retries; everything else is off, or as by default.
 pub(crate) fn config(url: &str) -> Config {
@@ -16,6 +17,11 @@ pub(crate) fn config(url: &str) -> Config {
         tls: Tls::default(),
         max_samples_per_send: 2000,
         max_bytes_per_send: 3 << 20,
+        batch_send_deadline: Duration::ZERO,
+        send_exemplars: true,
+        send_native_histograms: true,
+        names: Names::Escaped(Escaping::Underscores),
+        metadata: None,
         min_backoff: Duration::from_millis(5),
         max_backoff: Duration::from_millis(20),
         rate_limit: None,

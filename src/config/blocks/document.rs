@@ -47,10 +47,13 @@ pub(super) struct Block {
     pub(super) queue_config: Field<QueueConfig>,
     #[serde(default, deserialize_with = "given")]
     pub(super) protobuf_message: Field<String>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) send_exemplars: Field<bool>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) send_native_histograms: Field<bool>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) metadata_config: Field<MetadataConfig>,
     // What Prometheus knows and this program does in its own way, or always, or never.
-    pub(super) send_exemplars: Known,
-    pub(super) send_native_histograms: Known,
-    pub(super) metadata_config: Known,
     pub(super) round_robin_dns: Known,
     pub(super) enable_http2: Known,
     pub(super) follow_redirects: Known,
@@ -128,10 +131,22 @@ pub(super) struct QueueConfig {
     pub(super) retry_on_http_429: Field<bool>,
     #[serde(default, deserialize_with = "given")]
     pub(super) sample_age_limit: Field<String>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) batch_send_deadline: Field<String>,
     pub(super) capacity: Known,
     pub(super) max_shards: Known,
     pub(super) min_shards: Known,
-    pub(super) batch_send_deadline: Known,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MetadataConfig {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) send: Field<bool>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) send_interval: Field<String>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) max_samples_per_send: Field<String>,
 }
 
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Field<T>, D::Error> {

@@ -6,14 +6,15 @@ use std::time::Duration;
 use serde_saphyr::{Location, Spanned};
 
 use super::super::endpoint::{
-    LONGEST_NAME, NOT_VERIFIED, check_certificates, check_header, check_key, check_name, looks_secret,
-    read_push_url,
+    LONGEST_NAME, MAX_METADATA_PER_SEND, NOT_VERIFIED, check_certificates, check_header, check_key,
+    check_name, looks_secret, read_push_url,
 };
 use super::super::reader::{Parsed, count_within, duration_within, size_within};
-use super::document::{Block, Field, QueueConfig, TlsConfig};
+use super::super::table;
+use super::document::{self, Block, Field, QueueConfig, TlsConfig};
 use super::{Notes, auth, default_of};
-use crate::model::{Secret, SecretSource};
-use crate::remote::{Auth, Config, Pem, ProtobufMessage, Tls, TlsVersion};
+use crate::model::{Escaping, Secret, SecretSource};
+use crate::remote::{Auth, Config, MetadataConfig, Names, Pem, ProtobufMessage, Tls, TlsVersion};
 
 /// `None` only beside a misfit.
 pub(super) fn build(
@@ -59,6 +60,9 @@ pub(super) fn build(
     let timeout =
         notes.limited("remote_timeout", block.remote_timeout, "REMOTE_WRITE_TIMEOUT", duration_within);
     let sending = read_queue_config(block.queue_config, notes);
+    let metadata = read_metadata_config(block.metadata_config, notes);
+    let send_exemplars = read_switch("send_exemplars", block.send_exemplars, notes);
+    let send_native_histograms = read_switch("send_native_histograms", block.send_native_histograms, notes);
     let max_bytes = default_of("REMOTE_WRITE_MAX_BYTES_PER_SEND", size_within);
     let max_age = default_of("REMOTE_WRITE_MAX_CONNECTION_AGE", duration_within);
     let (url, sending) = (url?, sending?);
@@ -72,6 +76,12 @@ pub(super) fn build(
         tls,
         max_samples_per_send: sending.max_samples,
         max_bytes_per_send: max_bytes?,
+        batch_send_deadline: sending.batch_send_deadline,
+        send_exemplars,
+        send_native_histograms,
+        // Prometheus has no word for it here.
+        names: Names::Escaped(Escaping::Underscores),
+        metadata: metadata?,
         min_backoff: sending.min_backoff,
         max_backoff: sending.max_backoff,
         rate_limit: None,
@@ -85,9 +95,6 @@ pub(super) fn build(
 
 fn note_known_fields(block: &Block, notes: &mut Notes) {
     notes.without_effect([
-        ("send_exemplars", &block.send_exemplars),
-        ("send_native_histograms", &block.send_native_histograms),
-        ("metadata_config", &block.metadata_config),
         ("round_robin_dns", &block.round_robin_dns),
         ("enable_http2", &block.enable_http2),
         ("follow_redirects", &block.follow_redirects),
@@ -135,6 +142,11 @@ fn read_headers(field: Field<BTreeMap<String, Spanned<String>>>, notes: &mut Not
     headers
 }
 
+/// What is left out is `true`, as in the flat settings; Prometheus sends neither by default.
+fn read_switch(name: &str, field: Field<bool>, notes: &mut Notes) -> bool {
+    notes.take(name, field, Ok).is_none_or(|(is_on, _)| is_on)
+}
+
 // === TLS ===
 
 fn read_tls(field: Field<TlsConfig>, notes: &mut Notes) -> Tls {
@@ -179,6 +191,7 @@ fn read_pem(
 
 struct Sending {
     max_samples: u32,
+    batch_send_deadline: Duration,
     min_backoff: Duration,
     max_backoff: Duration,
     retry_on_http_429: bool,
@@ -192,7 +205,6 @@ fn read_queue_config(field: Field<QueueConfig>, notes: &mut Notes) -> Option<Sen
         ("capacity", &given.capacity),
         ("max_shards", &given.max_shards),
         ("min_shards", &given.min_shards),
-        ("batch_send_deadline", &given.batch_send_deadline),
     ]);
     let max_samples = notes.limited(
         "max_samples_per_send",
@@ -202,6 +214,12 @@ fn read_queue_config(field: Field<QueueConfig>, notes: &mut Notes) -> Option<Sen
     );
     let min = notes.limited("min_backoff", given.min_backoff, "REMOTE_WRITE_MIN_BACKOFF", duration_within);
     let max = notes.limited("max_backoff", given.max_backoff, "REMOTE_WRITE_MAX_BACKOFF", duration_within);
+    let deadline = notes.limited(
+        "batch_send_deadline",
+        given.batch_send_deadline,
+        "REMOTE_WRITE_BATCH_SEND_DEADLINE",
+        duration_within,
+    );
     let retry = notes.take("retry_on_http_429", given.retry_on_http_429, Ok);
     let age = notes.limited(
         "sample_age_limit",
@@ -217,9 +235,40 @@ fn read_queue_config(field: Field<QueueConfig>, notes: &mut Notes) -> Option<Sen
     let (age, _) = age?;
     Some(Sending {
         max_samples: u32::try_from(max_samples?.0).ok()?,
+        batch_send_deadline: deadline?.0,
         min_backoff,
         max_backoff,
         retry_on_http_429: retry.is_none_or(|(retry, _)| retry),
         sample_age_limit: (!age.is_zero()).then_some(age),
     })
+}
+
+// === metadata_config ===
+
+/// `None` only beside a misfit.
+fn read_metadata_config(
+    field: Field<document::MetadataConfig>,
+    notes: &mut Notes,
+) -> Option<Option<MetadataConfig>> {
+    let given = field.and_then(|field| field.value).unwrap_or_default();
+    let is_sent = read_switch("send", given.send, notes);
+    let interval = notes.limited(
+        "send_interval",
+        given.send_interval,
+        "REMOTE_WRITE_METADATA_SEND_INTERVAL",
+        duration_within,
+    );
+    // Families here, samples there: the same range will do.
+    let kind = table::find("REMOTE_WRITE_MAX_SAMPLES_PER_SEND")?.kind;
+    let told = notes.misfits.len();
+    let max_entries = notes.take("max_samples_per_send", given.max_samples_per_send, |text| {
+        count_within(&kind, &text).map_err(|what| format!("of metadata_config {what}; allowed: {kind}"))
+    });
+    let max_entries = match max_entries {
+        Some((entries, _)) => u32::try_from(entries).ok()?,
+        None if notes.misfits.len() > told => return None,
+        None => MAX_METADATA_PER_SEND,
+    };
+    let metadata = MetadataConfig { interval: interval?.0, max_entries_per_send: max_entries };
+    Some(is_sent.then_some(metadata))
 }

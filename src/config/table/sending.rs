@@ -7,6 +7,7 @@ use super::{Default, Group, Kind, Limits, Setting};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
@@ -187,6 +188,54 @@ pub(super) const SENDING: &[Setting] = &[
         Default::Value("3MiB"),
         "3MiB",
         "The most bytes in one request, before compression.",
+    ),
+    setting(
+        Group::Sending,
+        "REMOTE_WRITE_BATCH_SEND_DEADLINE",
+        duration_or_off(Duration::from_millis(1), HOUR),
+        Default::Value("0s"),
+        "5s",
+        "How long samples wait at most for others to fill their request; 0 sends each scrape as soon as it is queued. Neither a backlog nor the end of the process waits.",
+    ),
+    setting(
+        Group::Sending,
+        "REMOTE_WRITE_SEND_EXEMPLARS",
+        Kind::Boolean,
+        Default::Value("true"),
+        "true",
+        "Whether exemplars go along with their samples. Prometheus's own default is false.",
+    ),
+    setting(
+        Group::Sending,
+        "REMOTE_WRITE_SEND_NATIVE_HISTOGRAMS",
+        Kind::Boolean,
+        Default::Value("true"),
+        "true",
+        "Whether native histograms are sent; otherwise they are dropped and counted as rejected. Prometheus's own default is false.",
+    ),
+    setting(
+        Group::Sending,
+        "REMOTE_WRITE_METRIC_NAME_ESCAPING_SCHEME",
+        Kind::Choice(&["underscores", "dots", "values", "drop", "allow-utf-8"]),
+        Default::Value("underscores"),
+        "values",
+        "What becomes of names beyond A-Z a-z 0-9 _ (and : in a metric's) in remote-write 1.0, which has none: they are escaped, drop does not send their series (counted as rejected), allow-utf-8 sends them as they are. 2.0 takes any name.",
+    ),
+    setting(
+        Group::Sending,
+        "REMOTE_WRITE_METADATA_SEND",
+        Kind::Boolean,
+        Default::Value("true"),
+        "true",
+        "Whether type, help and unit of metrics are sent to an endpoint of 1.0, in requests of their own; 2.0 has them beside the samples.",
+    ),
+    setting(
+        Group::Sending,
+        "REMOTE_WRITE_METADATA_SEND_INTERVAL",
+        duration(SECOND, DAY),
+        Default::Value("1m"),
+        "1m",
+        "How often they are sent, with the first scrape that is delivered after that time.",
     ),
     setting(
         Group::Sending,

@@ -200,12 +200,12 @@ fn everything_that_is_wrong_with_the_blocks_is_told_at_once() {
 #[test]
 fn fields_of_prometheus_that_change_nothing_are_told_once() {
     let yaml = concat!(
-        "- url: https://a/w\n  send_exemplars: true\n  metadata_config: {send: true}\n",
+        "- url: https://a/w\n  round_robin_dns: true\n  enable_http2: true\n",
         "  queue_config: {capacity: 10000, max_shards: 5}\n",
-        "- url: https://b/w\n  send_exemplars: false\n",
+        "- url: https://b/w\n  enable_http2: false\n",
     );
     let pairs = [("REMOTE_WRITE_URL", ""), (CONFIG, yaml)];
-    let idle = "fields without effect here: capacity, max_shards, metadata_config, send_exemplars";
+    let idle = "fields without effect here: capacity, enable_http2, max_shards, round_robin_dns";
     assert_warning(&pairs, CONFIG, idle);
 }
 
@@ -243,4 +243,30 @@ fn no_problem_and_no_debug_form_shows_a_part_of_the_text() {
     let loaded = load(&[("REMOTE_WRITE_URL", ""), (CONFIG, good)]).unwrap();
     let shown = format!("{loaded:?} {:?}", loaded.config.endpoints[1]);
     assert!(!shown.contains("ZEBRA"), "{shown}");
+}
+
+#[test]
+fn a_block_says_what_is_sent_and_when() {
+    let endpoint = only(concat!(
+        "- url: https://mimir.example/api/v1/push\n",
+        "  send_exemplars: false\n",
+        "  send_native_histograms: false\n",
+        "  queue_config: {batch_send_deadline: 5s}\n",
+        "  metadata_config: {send: true, send_interval: 30s, max_samples_per_send: 500}\n",
+    ));
+    assert!(!endpoint.send_exemplars && !endpoint.send_native_histograms);
+    assert_eq!(endpoint.batch_send_deadline, Duration::from_secs(5));
+    let metadata = MetadataConfig { interval: Duration::from_secs(30), max_entries_per_send: 500 };
+    assert_eq!(endpoint.metadata, Some(metadata));
+    assert_eq!(only("- {url: 'http://h/w', metadata_config: {send: false}}").metadata, None);
+    for (field, what) in [
+        ("metadata_config: {send_interval: 0s}", "send_interval is out of range"),
+        ("metadata_config: {max_samples_per_send: 0}", "max_samples_per_send of metadata_config"),
+        ("metadata_config: {interval: 1m}", "there is no such field"),
+        ("queue_config: {batch_send_deadline: 2h}", "batch_send_deadline is out of range"),
+        ("send_exemplars: perhaps", "a value of another kind"),
+    ] {
+        let yaml = format!("- {{url: 'http://h/w', {field}}}");
+        assert_problem(&[("REMOTE_WRITE_URL", ""), (CONFIG, &yaml)], CONFIG, what);
+    }
 }

@@ -257,3 +257,33 @@ fn skipping_verification_warns_loudly_and_tls_over_http_has_no_effect() {
     let http = ("REMOTE_WRITE_URL", "http://h/");
     assert_warning(&[http, ("REMOTE_WRITE_TLS_CA_FILE", "/ca")], "REMOTE_WRITE_TLS_CA_FILE", "has no effect");
 }
+
+// === What is sent ===
+
+#[test]
+fn every_word_for_names_of_1_0_has_its_meaning() {
+    let names = |word| endpoint(&[("REMOTE_WRITE_METRIC_NAME_ESCAPING_SCHEME", word)]).names;
+    for scheme in Escaping::ALL {
+        assert_eq!(names(scheme.name()), Names::Escaped(scheme));
+    }
+    assert_eq!(names("drop"), Names::Dropped);
+    let setting = "REMOTE_WRITE_METRIC_NAME_ESCAPING_SCHEME";
+    assert_problem(&[(setting, "utf8")], setting, "not one of the words");
+}
+
+#[test]
+fn metadata_may_be_switched_off_and_its_interval_has_limits() {
+    assert_eq!(endpoint(&[("REMOTE_WRITE_METADATA_SEND", "false")]).metadata, None);
+    let setting = "REMOTE_WRITE_METADATA_SEND_INTERVAL";
+    assert_problem(&[(setting, "0")], setting, "out of range");
+    assert_problem(&[("REMOTE_WRITE_METADATA_SEND", "false"), (setting, "2d")], setting, "out of range");
+}
+
+#[test]
+fn the_deadline_may_be_nothing_and_is_an_hour_at_most() {
+    let setting = "REMOTE_WRITE_BATCH_SEND_DEADLINE";
+    for (text, deadline) in [("0", 0), ("0s", 0), ("250ms", 250), ("1h", 3_600_000)] {
+        assert_eq!(endpoint(&[(setting, text)]).batch_send_deadline, Duration::from_millis(deadline));
+    }
+    assert_problem(&[(setting, "61m")], setting, "out of range");
+}

@@ -16,7 +16,7 @@ use super::*;
 use crate::model::{Secret, SecretSource};
 use crate::queue::Storage;
 use crate::relabel::{NameFilter, NamePattern, Preset, SwarmRole};
-use crate::remote::{Auth, Pem, TlsVersion};
+use crate::remote::{Auth, MetadataConfig, Names, Pem, TlsVersion};
 use crate::scrape::{Address, Escaping, Identity, Protocol};
 use crate::telemetry::log::{Format, Level};
 

@@ -91,6 +91,11 @@ fn the_defaults_are_those_of_the_table() {
     );
     assert_eq!(endpoint.tls.min_version, TlsVersion::Tls12);
     assert_eq!((endpoint.max_samples_per_send, endpoint.max_bytes_per_send), (2000, 3 << 20));
+    assert_eq!(endpoint.batch_send_deadline, Duration::ZERO);
+    assert!(endpoint.send_exemplars && endpoint.send_native_histograms);
+    assert_eq!(endpoint.names, Names::Escaped(Escaping::Underscores));
+    let minute = MetadataConfig { interval: Duration::from_secs(60), max_entries_per_send: 2_000 };
+    assert_eq!(endpoint.metadata, Some(minute));
     assert_eq!(
         (endpoint.min_backoff, endpoint.max_backoff),
         (Duration::from_millis(500), Duration::from_secs(5))
@@ -107,6 +112,11 @@ fn every_setting_reaches_its_room() {
         ("REMOTE_WRITE_TIMEOUT", "1m30s"),
         ("REMOTE_WRITE_MAX_SAMPLES_PER_SEND", "1"),
         ("REMOTE_WRITE_MAX_BYTES_PER_SEND", "1MB"),
+        ("REMOTE_WRITE_BATCH_SEND_DEADLINE", "5s"),
+        ("REMOTE_WRITE_SEND_EXEMPLARS", "no"),
+        ("REMOTE_WRITE_SEND_NATIVE_HISTOGRAMS", "no"),
+        ("REMOTE_WRITE_METRIC_NAME_ESCAPING_SCHEME", "dots"),
+        ("REMOTE_WRITE_METADATA_SEND_INTERVAL", "5m"),
         ("REMOTE_WRITE_MIN_BACKOFF", "1s"),
         ("REMOTE_WRITE_MAX_BACKOFF", "1s"),
         ("REMOTE_WRITE_RETRY_ON_HTTP_429", "off"),
@@ -166,6 +176,10 @@ fn every_setting_reaches_its_room() {
     assert_eq!(endpoint.name, "a.b-c_D1");
     assert_eq!(endpoint.timeout, Duration::from_secs(90));
     assert_eq!((endpoint.max_samples_per_send, endpoint.max_bytes_per_send), (1, 1_000_000));
+    assert_eq!(endpoint.batch_send_deadline, Duration::from_secs(5));
+    assert!(!endpoint.send_exemplars && !endpoint.send_native_histograms);
+    assert_eq!(endpoint.names, Names::Escaped(Escaping::Dots));
+    assert_eq!(endpoint.metadata.map(|metadata| metadata.interval), Some(Duration::from_secs(300)));
     assert_eq!(
         (endpoint.min_backoff, endpoint.max_backoff),
         (Duration::from_secs(1), Duration::from_secs(1))

@@ -13,7 +13,7 @@ pub use discard::Discarded;
 use super::cache::{Line, LineCache, Spelling};
 use super::error::ScrapeError;
 use super::exemplars::Exemplars;
-use super::families::Families;
+use super::families::{Families, Truncated};
 use super::footprint;
 use super::open_series::OpenSeries;
 use super::relabelling::{Naming, Relabelling};
@@ -69,6 +69,8 @@ pub struct Report {
     pub filtered: u64,
     /// Staleness markers.
     pub markers: u64,
+    /// HELP texts that were too long.
+    pub truncated: Truncated,
     /// The first series whose sample was discarded, and why, for the log.
     pub first_discarded: Option<(String, &'static str)>,
 }
@@ -261,6 +263,7 @@ impl Ingest {
         mut report: Report,
     ) -> Report {
         self.exemplars.conclude(report.failure.is_none());
+        report.truncated = self.families.take_truncated();
         report.markers = self.mark_vanished(timestamp, vanished);
         self.append_synthetic(timestamp, started, &mut report);
         report.markers += self.end_retired(timestamp);

@@ -1,4 +1,5 @@
 use super::super::field::{self, Value};
+use super::super::selection::{Part, Selection, Unsent};
 use super::super::view::Symbols;
 use super::super::{DecodeError, Limits};
 use super::mover::Mover;
@@ -18,6 +19,11 @@ pub(super) struct Merged {
     samples: u32,
     mover: Mover,
     message: Vec<u8>,
+    pub(super) selection: Selection,
+    /// A series without what is not sent.
+    stripped: Vec<u8>,
+    /// Entries of the record added last that are not sent.
+    pub(super) left_out: Vec<(u32, Unsent)>,
 }
 
 impl Merged {
@@ -65,17 +71,19 @@ impl Merged {
         taken.map(|_| ())
     }
 
-    /// Adds the entries of `record` from `entry` on that fit `limits`; at least one, if there is none yet. Returns the entry behind the
-    /// last one that was taken.
+    /// Adds the entries of `record` from `entry` on that fit `limits`; at least one, if there is none yet and any may be sent. Returns the
+    /// entry behind the last one that was taken or left out.
     ///
     /// # Errors
     /// When the record is damaged; the message is then as it was before.
     pub(super) fn push(&mut self, entry: u32, limits: &Limits) -> Result<u32, DecodeError> {
         let before = (self.table.mark(), self.series.len(), self.samples);
         let record = std::mem::take(&mut self.record);
+        self.left_out.clear();
         let taken = self.add(&record, entry, limits);
         self.record = record;
         if taken.is_err() {
+            self.left_out.clear();
             self.table.roll_back(before.0);
             self.series.truncate(before.1);
             self.samples = before.2;
@@ -108,6 +116,14 @@ impl Merged {
             if number <= entry || full {
                 continue;
             }
+            let series = match self.selection.part(series, &mut self.stripped)? {
+                Part::Whole(series) | Part::Stripped(series) => series,
+                Part::LeftOut(unsent) => {
+                    self.left_out.push((next, unsent));
+                    next += 1;
+                    continue;
+                }
+            };
             let room = if self.samples == 0 { usize::MAX } else { limits.max_bytes };
             let before = (self.table.mark(), self.series.len());
             if same.is_some() {
