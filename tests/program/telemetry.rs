@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use docker_remote_write::receiver::Answer;
+use docker_remote_write::receiver::{Answer, Speaks};
 use serde_json::Value;
 
 use super::{DEADLINE, World};
@@ -91,6 +91,27 @@ async fn the_plugins_pages_lie_beside_its_api_and_tell_how_it_goes() {
     let (ended, said, _) = program.terminated().await;
     assert!(ended.success() && !said.contains("hunter"), "{said}");
     assert!(!socket.exists(), "the socket goes with the process");
+}
+
+#[tokio::test]
+async fn the_page_of_the_status_names_the_message_that_an_endpoint_is_sent() {
+    for (speaks, setting, message) in [
+        (Speaks::Both, "auto", "io.prometheus.write.v2.Request"),
+        (Speaks::V1, "auto", "prometheus.WriteRequest"),
+        (Speaks::V1Unaware, "auto", "prometheus.WriteRequest"),
+        (Speaks::Both, "1.0", "prometheus.WriteRequest"),
+    ] {
+        let world = World::new().await;
+        world.receiver.speak(speaks);
+        let (mut program, mut dockerd) = world.plugin(&[("REMOTE_WRITE_PROTOBUF_MESSAGE", setting)]).await;
+        program.says("serving /metrics").await;
+        program.says("sending to this endpoint").await;
+        let socket = world.path("telemetry.sock");
+        assert_eq!(dockerd.start_metrics().await.unwrap().status, 200);
+        world.until_ups(1).await;
+        program.says("the endpoint takes our samples").await;
+        assert_eq!(status(at(&socket))["endpoints"][0]["protocol"], message, "{speaks:?} {setting}");
+    }
 }
 
 #[tokio::test]
