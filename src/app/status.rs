@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::model::now_ms;
 use crate::plugin::Content;
 use crate::queue::Ledger;
-use crate::remote::Snapshot;
+use crate::remote::{Snapshot, Version};
 use crate::scrape::Address;
 
 /// More of an error than this helps nobody.
@@ -54,7 +54,8 @@ struct Endpoint<'a> {
     name: &'a str,
     url: &'a str,
     state: &'static str,
-    protocol: &'static str,
+    /// The message that it is sent; none before its sender has begun.
+    protocol: Option<&'static str>,
     last_error: Option<String>,
     appended: u64,
     recovered: u64,
@@ -134,7 +135,7 @@ fn endpoint<'a>(name: &'a str, url: &'a str, ledger: Ledger, remote: Snapshot) -
         name,
         url,
         state,
-        protocol: "prometheus.WriteRequest",
+        protocol: remote.version.map(Version::message_name),
         last_error: remote.last_error.map(cut),
         appended: ledger.appended,
         recovered: ledger.recovered,

@@ -32,6 +32,17 @@ pub enum Version {
     V2,
 }
 
+impl Version {
+    /// The message's full name, as protobuf and the settings spell it.
+    #[must_use]
+    pub const fn message_name(self) -> &'static str {
+        match self {
+            Self::V1 => "prometheus.WriteRequest",
+            Self::V2 => "io.prometheus.write.v2.Request",
+        }
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
