@@ -67,7 +67,7 @@ fn compare(series: usize, rounds: usize) -> io::Result<()> {
         row(&(number + 1).to_string(), round, &load());
         all.push(round);
     }
-    let middle = |of: fn(&Round) -> f64| {
+    let spread = |of: fn(&Round) -> f64| {
         let mut values: Vec<f64> = all.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         (values[0], values[values.len() / 2], values[values.len() - 1])
@@ -77,7 +77,7 @@ fn compare(series: usize, rounds: usize) -> io::Result<()> {
         ("the program as 2.0 to the bare loop", |round| round.v2 / round.bare),
         ("2.0 to 1.0", |round| round.v2 / round.v1),
     ] {
-        let (lowest, middle, highest) = middle(of);
+        let (lowest, middle, highest) = spread(of);
         println!("  {what}: middle {middle:.2} ({lowest:.2} to {highest:.2})");
     }
     println!("  the program's largest memory: {peak}");
