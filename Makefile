@@ -14,12 +14,13 @@ TIME = 60s
 TARGET =
 FUZZ_PROFILE = fuzz
 
-.PHONY: help test demo bench-faults soak fuzz plugin plugin-rootfs fmt clippy
+.PHONY: help test demo conformance bench-faults soak fuzz plugin plugin-rootfs fmt clippy
 
 help:
 	@echo 'make test            every test; on Debian as root it installs a Docker engine and receivers first;'
 	@echo '                     at least 10 minutes: one test is a real outage of that length, beside the others'
 	@echo 'make demo            the main job on embedded parts: no root, no Docker, no network'
+	@echo 'make conformance     runs the tests of the rules and of the suites, and writes docs/conformance.md with their results (a few minutes)'
 	@echo 'make bench-faults    outages and kills at 10,000 series x 1 s, beside prometheus agent and vmagent where they are installed (6 min)'
 	@echo 'make soak            half an hour at 50 ms with churn, faults and restarts; prints memory, descriptors, threads and disk by the minute'
 	@echo 'make fuzz            fuzzes every target for TIME each (60s; 10m, 2h), or TARGET alone: docs/fuzzing.md'
@@ -33,6 +34,11 @@ test:
 
 demo:
 	$(CARGO) run --release -- demo
+
+# The tests of the library and of tests/main.rs; the page is written whatever they say, and a failed one fails `make test`.
+conformance:
+	-$(CARGO) test --locked --no-fail-fast --lib --test main -- --skip conformance >target/conformance.log 2>&1
+	CONFORMANCE_LOG=target/conformance.log $(CARGO) test --locked --test main conformance
 
 bench-faults:
 	$(CARGO) bench --locked --bench faults

@@ -176,28 +176,6 @@ fn every_rule_that_the_code_names_is_written_down() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// A rule of the scrape that is written down is shown by a test with its number, or the row says that it is not built.
-#[test]
-fn every_rule_of_staleness_and_scrape_has_a_test_that_bears_its_number() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let rules = fs::read_to_string(root.join("docs/rules.md")).unwrap();
-    let files = source_files(&root.join("src")).into_iter().chain(source_files(&root.join("tests")));
-    let code: String = files.map(|file| fs::read_to_string(file).unwrap()).collect();
-    let of_scrape = rules.split("\n## ").filter(|section| {
-        ["remote-write 3:", "remote-write 4:"].iter().any(|title| section.starts_with(title))
-    });
-    let rows: Vec<&str> = of_scrape
-        .flat_map(str::lines)
-        .filter(|row| row.starts_with("| 3.") || row.starts_with("| 4."))
-        .collect();
-    assert!(rows.len() > 30, "{rows:?}");
-    let untested = rows.into_iter().filter(|row| {
-        let number = row[2..6].replace('.', "_");
-        !row.contains("| Not built") && !code.contains(&format!("fn rw_{number}_"))
-    });
-    assert_eq!(untested.collect::<Vec<_>>(), Vec::<&str>::new());
-}
-
 /// What the page on security claims is shown by the tests that it names.
 #[test]
 fn every_test_that_the_page_on_security_names_exists() {

@@ -8,6 +8,8 @@
 mod architecture;
 /// Start and Stop, scrapes of a socket, bad targets.
 mod collector;
+/// The page on conformance says what the names of the tests say.
+mod conformance;
 /// The faces `demo` and `receive` of the real binary.
 mod demo;
 /// Targets, endpoints and readers of the log that mean harm, against the real binary.

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn remote_write_4_19_bounds_are_spelled_as_prometheus_3_does() {
+    fn rw_4_19_bounds_are_spelled_as_prometheus_3_does() {
         let text = "# TYPE h histogram\nh{le=\"1\"} 1\nh{le=\"0.5\"} 1\nh{le=\"1e+06\"} 1\nh{le=\"+Inf\"} 1\nh{quantile=\"1\"} 1\n\
                     # TYPE s summary\ns{quantile=\"0\"} NaN\ns{le=\"1\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n";
         let labels: Vec<String> =
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn remote_write_4_06_the_targets_labels_win_and_external_ones_give_way() {
+    fn rw_4_06_and_4_07_the_targets_labels_win_and_external_ones_give_way() {
         let samples = read("a{job=\"x\",cluster=\"y\"} 1\n", &target()).unwrap();
         assert_eq!(
             samples[0].0.to_string(),

@@ -148,14 +148,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn upper_case_sorts_before_the_metric_name_and_lower_case_after_it() {
+    fn rw_1_12_upper_case_sorts_before_the_metric_name_and_lower_case_after_it() {
         let labels = Labels::from_iter([("a", "1"), (METRIC_NAME, "m"), ("A", "2")]);
         let names: Vec<_> = labels.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["A", METRIC_NAME, "a"]);
     }
 
     #[test]
-    fn an_empty_value_removes_the_label() {
+    fn rw_1_11_an_empty_value_removes_the_label() {
         let mut labels = Labels::from_iter([("a", "1"), ("b", "")]);
         assert_eq!(labels.len(), 1);
         labels.set("a", "");

@@ -217,7 +217,7 @@ mod tests {
     const LABEL: &[u8] = b"\x0a\x01a\x12\x01b";
 
     #[test]
-    fn remote_write_1_06_known_fields_pass() {
+    fn rw_1_06_known_fields_pass() {
         let sample = b"\x09\0\0\0\0\0\0\0\0\x10\x05";
         let series = [nested(1, LABEL), nested(1, LABEL), nested(2, sample)].concat();
         let metadata = b"\x08\x01\x12\x01m\x22\x01h\x2a\x01s";
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn remote_write_1_06_unknown_and_repeated_fields_are_named() {
+    fn rw_1_06_unknown_and_repeated_fields_are_named() {
         for (message, name, number, problem) in [
             (nested(2, b""), "WriteRequest", 2, "unknown"),
             (nested(1, &nested(5, b"")), "TimeSeries", 5, "unknown"),

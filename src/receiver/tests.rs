@@ -119,7 +119,7 @@ async fn a_right_request_is_stored_and_answered_204_without_body() {
 }
 
 #[tokio::test]
-async fn every_broken_rule_of_the_head_is_named_and_nothing_is_stored() {
+async fn rw_1_01_to_1_04_every_broken_rule_of_the_head_is_named_and_nothing_is_stored() {
     const ENCODING: &str = "Content-Encoding: snappy";
     const TYPE: &str = "Content-Type: application/x-protobuf";
     const VERSION: &str = "X-Prometheus-Remote-Write-Version: 0.1.0";
@@ -152,7 +152,8 @@ async fn every_broken_rule_of_the_head_is_named_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn every_broken_rule_of_the_body_is_named_and_nothing_is_stored() {
+async fn rw_1_05_1_06_1_08_1_10_to_1_13_and_1_17_every_broken_rule_of_the_body_is_named_and_nothing_is_stored()
+ {
     let labelled = |labels: &[Pair<'_>]| body(&[series(labels, &[(NOW, 1.0)])]);
     let mut framed = b"\xff\x06\x00\x00sNaPpY".to_vec();
     framed.extend_from_slice(&up(&[(NOW, 1.0)]));
@@ -206,7 +207,7 @@ async fn upper_case_before_the_metric_name_and_every_documented_nan_are_right() 
 }
 
 #[tokio::test]
-async fn remote_write_1_13_order_holds_across_requests() {
+async fn rw_1_13_order_holds_across_requests() {
     let rig = Rig::new().await;
     assert_eq!(rig.post(&up(&[(NOW, 1.0), (NOW + 1000, 1.0)])).await, 204);
     assert_eq!(rig.post(&up(&[(NOW + 500, 1.0)])).await, 400);
@@ -231,7 +232,7 @@ async fn an_exact_resend_is_counted_and_no_violation() {
 }
 
 #[tokio::test]
-async fn remote_write_1_14_the_same_bytes_after_a_final_answer_are_a_violation() {
+async fn rw_1_14_the_same_bytes_after_a_final_answer_are_a_violation() {
     for (first, again) in [(400, true), (413, true), (429, false), (401, false), (503, false)] {
         let rig = Rig::new().await;
         rig.receiver.answer_next(1, Answer::status(first));

@@ -72,7 +72,7 @@ async fn rw_2_02_to_2_05_every_broken_rule_of_the_head_is_named_and_nothing_is_s
 }
 
 #[tokio::test]
-async fn rw_2_06_to_2_16_every_broken_rule_of_the_body_is_named_and_nothing_is_stored() {
+async fn rw_2_06_to_2_11_2_15_and_2_16_every_broken_rule_of_the_body_is_named_and_nothing_is_stored() {
     let one = |refs: &[u8], rest: &[u8]| body_v2(&SYMBOLS, &[series_v2(refs, rest)]);
     let sample = sample_v2(NOW, 1.0);
     let with = |symbols: &[&str]| body_v2(symbols, &[series_v2(&UP, &sample)]);

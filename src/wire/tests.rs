@@ -96,7 +96,7 @@ fn expected(samples: &[SampleRef], all: &[TestSeries]) -> Vec<(Labels, u64, i64)
 }
 
 #[test]
-fn a_record_carries_labels_value_timestamp_type_help_and_unit() {
+fn rw_2_14_a_record_carries_labels_value_timestamp_type_help_and_unit() {
     let all = [TestSeries { unit: "bytes".into(), ..series(0) }];
     let records = encode(&mut RecordEncoder::new(WIDE), &samples(1, 1_700_000_000_000), &all);
     let request = decode_v2(&records[0].1, MAX).unwrap();
@@ -396,7 +396,7 @@ fn any_series() -> impl Strategy<Value = TestSeries> {
 proptest! {
     /// 256 generated scrapes: both encoders against prost, as values and as bytes.
     #[test]
-    fn prost_reads_and_rewrites_what_our_encoders_write(
+    fn rw_1_06_and_2_06_to_2_08_prost_reads_and_rewrites_what_our_encoders_write(
         all in prop::collection::vec(any_series(), 1..30),
         values in prop::collection::vec((any_value(), any::<i64>()), 30),
         max_samples in 1..40_u32,

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::{DEADLINE, World};
 
 #[tokio::test]
-async fn a_plugin_pushes_from_start_to_stop_and_ends_every_series() {
+async fn rw_1_16_a_plugin_pushes_from_start_to_stop_and_ends_every_series() {
     let world = World::new().await;
     let (program, mut dockerd) = world.plugin(&[]).await;
     assert_eq!(
@@ -36,7 +36,7 @@ async fn a_plugin_pushes_from_start_to_stop_and_ends_every_series() {
 }
 
 #[tokio::test]
-async fn what_an_outage_and_two_kills_left_behind_arrives_in_order_and_once() {
+async fn rw_1_19_what_an_outage_and_two_kills_left_behind_arrives_in_order_and_once() {
     let world = World::new().await;
     world.receiver.answer(Answer::status(503));
     let mut served = 0;

@@ -9,7 +9,7 @@ use crate::support::logs;
 use crate::support::scripted::{NOTHING, Step, serve, status};
 
 #[tokio::test]
-async fn a_request_is_one_post_with_exactly_these_headers_rw_1_01_1_02_1_03() {
+async fn rw_1_01_to_1_03_a_request_is_one_post_with_exactly_these_headers() {
     let server = serve(NOTHING).await;
     let queue = queue();
     append(&queue, &[1000]);

@@ -75,7 +75,7 @@ async fn without_holding_wrong_settings_are_final_rw_1_14() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_loses_nothing() {
+async fn rw_1_15_a_redirect_is_not_followed_and_loses_nothing() {
     for code in [301, 302, 303, 307, 308] {
         let logs = logs::collect();
         let elsewhere = serve(NOTHING).await;

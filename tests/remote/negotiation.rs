@@ -51,7 +51,7 @@ fn assert_headers(seen: &Seen) {
 }
 
 #[tokio::test]
-async fn rw_2_01_a_receiver_of_2_0_gets_records_untouched() {
+async fn rw_2_01_and_2_03_and_2_04_a_receiver_of_2_0_gets_records_untouched() {
     let server = serve([written(204, 3)]).await;
     server.otherwise(written(204, 1));
     let queue = queue();
@@ -117,7 +117,7 @@ async fn what_is_remembered_is_not_asked_again_before_a_day_is_over() {
 }
 
 #[tokio::test]
-async fn written_counts_are_compared_and_decide_nothing() {
+async fn rw_2_19_written_counts_are_compared_and_decide_nothing() {
     // Cortex: another replica is elected; Mimir: less is counted than was sent.
     let server = serve([written(202, 0), written(204, 1)]).await;
     let queue = queue();

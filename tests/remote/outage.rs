@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(15);
 const LONGEST_WAIT: Duration = Duration::from_millis(5500);
 
 #[tokio::test(start_paused = true)]
-async fn hours_of_an_outage_arrive_in_order_and_once_and_the_next_attempt_was_never_far() {
+async fn rw_1_13_hours_of_an_outage_arrive_in_order_and_once_and_the_next_attempt_was_never_far() {
     let names = NameServer::with(&[]);
     let (min_backoff, max_backoff) = (Duration::from_millis(500), Duration::from_secs(5));
     let config = Config { min_backoff, max_backoff, ..config("http://receiver.test/api/v1/write") };

@@ -21,7 +21,7 @@ fn headers_reach_the_endpoint_in_their_order() {
 }
 
 #[test]
-fn remote_write_1_04_reserved_headers_are_refused() {
+fn rw_1_04_and_2_05_reserved_headers_are_refused() {
     for name in [
         "Content-Encoding",
         "content-type",

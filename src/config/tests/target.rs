@@ -33,6 +33,12 @@ fn the_hosts_name_is_filled_at_once_and_what_the_engine_tells_later() {
 }
 
 #[test]
+fn rw_4_31_a_target_behind_a_unix_socket_bears_the_hosts_name() {
+    let (target, _) = names(&config(&[("SCRAPE_URL", "unix:///run/docker/metrics.sock")]));
+    assert_eq!(target, r#"{instance="host-7",job="docker"}"#);
+}
+
+#[test]
 fn an_unknown_placeholder_is_a_problem_that_lists_the_known_ones() {
     let known = "unknown placeholder; known are {{hostname}}, {{daemon_id}}, {{engine_version}}, {{node_id}}, {{swarm_id}}";
     for (text, what) in

@@ -321,6 +321,31 @@ fn rw_4_23_names_that_are_not_classic_are_quoted() {
 }
 
 #[test]
+fn rw_4_28_a_histogram_with_native_parts_is_read_by_its_classic_buckets() {
+    let classic = client::Histogram {
+        sample_count: Some(3),
+        sample_sum: Some(4.5),
+        bucket: vec![bucket(1.0, 2), bucket(2.0, 3)],
+        ..Default::default()
+    };
+    let both = client::Histogram {
+        schema: Some(3),
+        zero_threshold: Some(1e-128),
+        zero_count: Some(1),
+        positive_span: vec![client::BucketSpan { offset: Some(0), length: Some(2) }],
+        positive_delta: vec![1, 0],
+        ..classic.clone()
+    };
+    let read = |parts| {
+        let (seen, _) = accept(&[family("h", client::MetricType::Histogram, vec![histogram(parts)])]);
+        lines(&seen)
+    };
+    let lines = read(both);
+    assert_eq!(lines, read(classic));
+    assert_eq!(lines.len(), 5, "two buckets and that of infinity, sum, count: {lines:?}");
+}
+
+#[test]
 fn rw_4_29_exemplars_come_with_counters_and_buckets() {
     let exemplar = client::Exemplar {
         label: vec![pair("trace_id", "ü")],

@@ -60,14 +60,14 @@ fn partly(status: u16) -> Outcome {
 // === "this is a 1.0-only receiver" ===
 
 #[test]
-fn a_415_to_2_0_falls_back_and_is_final_for_1_0() {
+fn rw_2_18_a_415_to_2_0_falls_back_and_is_final_for_1_0() {
     assert_eq!(status(415, &NEW_V2), Outcome::FallBack);
     assert_eq!(status(415, &PROVEN_V2), Outcome::FallBack);
     assert_eq!(status(415, &FIRST), refused(415));
 }
 
 #[test]
-fn a_2xx_to_2_0_without_written_headers_falls_back() {
+fn rw_2_20_a_2xx_to_2_0_without_written_headers_falls_back() {
     for code in [200, 202, 204] {
         assert_eq!(status(code, &NEW_V2), Outcome::FallBack);
         assert_eq!(status(code, &PROVEN_V2), Outcome::FallBack);
@@ -141,7 +141,7 @@ fn a_redirect_holds_whatever_the_settings_rw_1_15() {
 // === "the good part is stored" ===
 
 #[test]
-fn every_2xx_to_1_0_is_delivered() {
+fn rw_1_14_every_2xx_to_1_0_is_delivered() {
     for code in 200..300 {
         assert_eq!(status(code, &FIRST), Outcome::Delivered);
         assert_eq!(status(code, &letter()), Outcome::Delivered);
@@ -149,7 +149,7 @@ fn every_2xx_to_1_0_is_delivered() {
 }
 
 #[test]
-fn a_400_to_2_0_with_written_headers_is_final() {
+fn rw_2_22_a_400_to_2_0_with_written_headers_is_final() {
     assert_eq!(decided(&written(400), "out of order sample", &PROVEN_V2), partly(400));
 }
 

@@ -195,7 +195,7 @@ fn a_damaged_record_leaves_the_request_as_it_was() {
 }
 
 #[test]
-fn exemplars_and_histograms_become_those_of_1_0_rw_1_07() {
+fn rw_1_07_and_2_23_exemplars_and_histograms_become_those_of_1_0() {
     let mut record = record("a", "help", "t1", &[10]);
     record.timeseries.push(TimeSeries {
         labels_refs: vec![1, 2],
