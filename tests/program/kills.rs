@@ -33,7 +33,8 @@ async fn kills_at_random_moments_of_an_outage_lose_nothing_that_was_scraped_a_se
     for _ in 0..KILLS {
         let before = world.engine.scrapes();
         let program = world.run(&[]);
-        assert!(world.engine.wait_for(before + 2, DEADLINE).await);
+        // Of three the first is always a second old, however late it came.
+        assert!(world.engine.wait_for(before + 3, DEADLINE).await);
         // Anywhere between two scrapes: in the middle of one, of its write, of its sync.
         let moment = Duration::from_micros(draw(1_000_000));
         tokio::time::sleep(moment).await;
@@ -41,7 +42,7 @@ async fn kills_at_random_moments_of_an_outage_lose_nothing_that_was_scraped_a_se
         program.killed();
         safe.extend(world.scraped(before, killed_at - GRACE));
     }
-    assert!(safe.len() >= KILLS, "each process has scraped twice");
+    assert!(safe.len() >= KILLS, "each process has scraped a second before its end");
     world.receiver.answer(Answer::Normal);
     let program = world.run(&[]);
     world.until_arrived(&safe).await;

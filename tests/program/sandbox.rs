@@ -2,19 +2,23 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::time::{Duration, Instant};
 
 use docker_remote_write::queue;
 
-use super::{Program, World, with};
+use super::{DEADLINE, Program, World, with};
 
 /// A uid that owns nothing.
 const STRANGER: u32 = 54_321;
 
-/// Every thread without capabilities and without a way to new ones.
-fn assert_bare(program: &Program, threads: &[&str]) {
-    let names = program.threads();
+/// Every thread without capabilities and without a way to new ones; these among them, each of which names itself when it first runs.
+async fn assert_bare(program: &Program, threads: &[&str]) {
+    let start = Instant::now();
     for thread in threads {
-        assert!(names.iter().any(|name| name == thread), "{thread} is not among {names:?}");
+        while !program.threads().iter().any(|name| name == thread) {
+            assert!(start.elapsed() < DEADLINE, "{thread} is not among {:?}", program.threads());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
     for status in program.statuses() {
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
@@ -32,7 +36,7 @@ async fn no_thread_of_run_has_a_capability_and_one_line_says_what_is_in_force() 
     let mut program = world.run(&[]);
     world.until_ups(2).await;
     program.says("sandbox in force").await;
-    assert_bare(&program, &["queue", "log-writer"]);
+    assert_bare(&program, &["queue", "log-writer"]).await;
     let (status, said, _) = program.terminated().await;
     assert!(status.success());
     let line: Vec<&str> = said.lines().filter(|line| line.contains("sandbox in force")).collect();
@@ -52,7 +56,7 @@ async fn no_thread_of_the_plugin_has_a_capability_whatever_its_settings() {
     assert_eq!(dockerd.start_metrics().await.unwrap().status, 200);
     world.until_ups(2).await;
     program.says("sandbox in force").await;
-    assert_bare(&program, &["plugin-api", "queue", "log-writer"]);
+    assert_bare(&program, &["plugin-api", "queue", "log-writer"]).await;
     let (status, said, _) = program.terminated().await;
     assert!(status.success() && !said.contains("stays behind"), "{said}");
     assert!(!world.path("api.sock").exists(), "the socket goes with the process");
@@ -60,7 +64,7 @@ async fn no_thread_of_the_plugin_has_a_capability_whatever_its_settings() {
     let (mut program, _dockerd) = world.plugin(&[("SCRAPE_INTERVAL", "often")]).await;
     program.says("nothing is scraped or sent").await;
     program.says("sandbox in force").await;
-    assert_bare(&program, &["plugin-api", "log-writer"]);
+    assert_bare(&program, &["plugin-api", "log-writer"]).await;
 }
 
 #[tokio::test]
