@@ -28,6 +28,8 @@ mod relabelling;
 mod remote;
 /// Thousands of random scrapes against a naive model of Prometheus.
 mod scrape_model;
+/// The cases of the public suites for senders: the real program against a target with a script and the strict receiver.
+mod suite;
 /// Stand-ins for the other side of a connection.
 mod support;
 /// Bytes of 2.0 and 1.0 for the same scrape.

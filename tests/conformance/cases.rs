@@ -5,6 +5,11 @@ use super::Id;
 /// Rule, what we do, why.
 pub(super) const DEVIATIONS: &[(Id, &str, &str)] = &[
     (
+        (1, 2),
+        "A receiver of 1.x is sent one request of 2.0, version and all, before it is known to be one",
+        "It answers 415, or 2xx having stored nothing (2.18, 2.20). `REMOTE_WRITE_PROTOBUF_MESSAGE=1.0` sends none",
+    ),
+    (
         (1, 9),
         "A few words of an error's text choose between ways to save the good samples of a request (docs/architecture.md, Refusals); what is final is decided without them",
         "Receivers roll back or keep a part under the same status, and only the text says which; what is not understood is treated as unknown",
@@ -18,6 +23,11 @@ pub(super) const DEVIATIONS: &[(Id, &str, &str)] = &[
         (1, 18),
         "Not done: 2.0 is asked for by its content type, and its answer decides (2.18, 2.20)",
         "2.0 replaced this way of asking",
+    ),
+    (
+        (2, 18),
+        "Beside 415 and 400, other final 4xx, 501, and 500 five times in a row to a first request of 2.0 have it tried once as 1.0",
+        "A gateway of 1.0 that cannot read it says so in many ways; only a 2xx to 1.0 decides. `REMOTE_WRITE_PROTOBUF_MESSAGE` pins a message",
     ),
     (
         (2, 21),
@@ -42,6 +52,11 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "counter, gauge, histogram, summary",
         &[
+            "a_counter_arrives",
+            "a_gauge_arrives",
+            "a_classic_histogram_arrives_as_its_series",
+            "a_summary_arrives_as_its_series",
+            "series_of_all_types_and_of_none_arrive_together",
             "rw_4_27_each_type_has_its_series",
             "rw_4_30_parts_share_the_familys_metadata_only_if_its_type_has_such_parts",
         ],
@@ -57,24 +72,48 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "labels are sorted, unique and not empty; names are valid",
         &[
+            "rw_1_10_1_11_and_2_10_labels_are_complete_and_sorted_whatever_the_target_writes",
+            "rw_1_11_and_2_10_a_label_without_a_value_is_left_out",
+            "rw_1_12_names_that_are_none_fail_the_scrape",
+            "rw_1_12_and_2_10_a_label_value_may_be_any_utf_8",
+            "rw_1_10_and_2_10_a_series_without_a_name_fails_the_scrape",
             "rw_1_11_labels_are_sorted_by_the_names_that_they_get",
             "rw_1_12_what_goes_as_1_0_has_classic_sorted_names_and_no_doubles",
             "rw_1_12_upper_case_sorts_before_the_metric_name_and_lower_case_after_it",
             "rw_1_11_an_empty_value_removes_the_label",
         ],
     ),
-    ("a label name that comes twice", &["rw_4_16_a_duplicate_label_name_fails_the_scrape"]),
+    (
+        "a label name that comes twice",
+        &[
+            "rw_1_11_and_2_10_a_label_name_that_comes_twice_fails_the_scrape",
+            "rw_4_16_a_duplicate_label_name_fails_the_scrape",
+        ],
+    ),
     (
         "job, instance and up",
         &[
+            "job_and_instance_are_on_every_series",
+            "up_is_1_for_a_target_that_answers_and_0_for_one_that_does_not",
             "rw_4_01_five_gauges_with_the_targets_labels_come_with_good_and_failed_scrapes_alike",
             "a_scrape_carries_the_targets_labels_and_what_it_says_of_itself",
         ],
     ),
     ("up is 0 for a target that fails", &["rw_3_02_a_target_that_is_gone_names_path_and_errno"]),
+    ("special values, all floats", &["rw_1_08_every_float_arrives_with_its_bits"]),
+    (
+        "an empty scrape, a bad line",
+        &[
+            "an_empty_scrape_brings_the_synthetic_series_alone",
+            "an_exposition_with_a_bad_line_brings_up_0_and_nothing_of_it",
+        ],
+    ),
+    ("snappy block, protobuf", &["rw_1_05_and_1_06_a_body_is_one_snappy_block_of_one_write_request"]),
+    ("long names and values, many labels", &["long_names_and_values_and_many_labels_arrive_whole"]),
     (
         "honor labels",
         &[
+            "labels_of_the_target_with_our_names_are_renamed_unless_they_are_honored",
             "rw_4_06_with_honor_labels_the_exposed_value_wins_and_an_empty_one_removes_the_label",
             "rw_4_06_the_target_wins_and_the_exposed_label_is_renamed_until_the_name_is_free",
         ],
@@ -83,6 +122,8 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "staleness: a series, a target, a failing scrape",
         &[
+            "rw_1_16_1_17_and_2_16_a_series_that_vanishes_ends_with_the_marker_and_the_others_go_on",
+            "rw_1_16_and_2_16_a_target_that_fails_ends_every_series_once",
             "rw_3_01_a_series_that_vanishes_gets_one_marker_at_the_next_scrapes_timestamp",
             "rw_3_05_the_end_of_the_target_ends_all_series_later_than_their_last_sample",
             "rw_3_02_a_failed_fetch_is_an_empty_scrape",
@@ -91,6 +132,7 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "timestamps of the scrape and of the target",
         &[
+            "rw_1_08_and_2_11_a_timestamp_of_the_target_is_kept_to_the_millisecond_and_others_have_that_of_the_scrape",
             "rw_4_01_samples_carry_the_time_when_the_scrape_began_not_when_it_was_answered",
             "rw_4_18_timestamps_are_milliseconds_in_digits_only",
         ],
@@ -98,6 +140,7 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "samples of a series are in order, over requests too",
         &[
+            "rw_1_13_and_2_11_samples_of_a_series_arrive_in_order_while_a_receiver_comes_and_goes",
             "rw_1_13_order_holds_across_requests",
             "rw_1_13_hours_of_an_outage_arrive_in_order_and_once_and_the_next_attempt_was_never_far",
         ],
@@ -105,6 +148,8 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "5xx is retried, 4xx is not",
         &[
+            "rw_1_14_and_2_17_a_5xx_is_repeated_with_the_same_bytes_until_it_is_taken",
+            "rw_1_14_and_2_17_a_final_4xx_is_not_repeated_and_what_follows_is_sent",
             "a_5xx_is_retried_rw_1_14",
             "other_5xx_are_retried_for_ever_rw_1_14",
             "every_other_4xx_is_final_rw_1_14",
@@ -119,6 +164,7 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "Retry-After",
         &[
+            "rw_2_17_a_429_and_its_retry_after_are_obeyed",
             "retry_after_takes_seconds_and_dates_up_to_ten_minutes",
             "retry_after_wins_over_the_own_delay_rw_2_17",
             "retry_after_counts_for_429_and_5xx_only_rw_2_17",
@@ -127,6 +173,7 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "a receiver that cannot be reached",
         &[
+            "rw_1_15_a_receiver_that_closes_without_an_answer_is_asked_again",
             "a_refused_connection_is_retried_until_someone_listens_rw_1_15",
             "a_hanging_server_is_retried_after_the_timeout_rw_1_15",
             "a_reset_connection_is_retried_rw_1_15",
@@ -135,6 +182,9 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "fall-back to 1.0",
         &[
+            "rw_2_18_and_2_20_a_receiver_of_1_0_is_sent_1_0_from_the_second_request_on",
+            "rw_2_18_and_2_20_prometheus_2_is_sent_1_0_from_the_second_request_on_and_after_a_restart",
+            "rw_2_18_and_2_20_victoria_metrics_is_sent_1_0_from_the_second_request_on_and_after_a_restart",
             "rw_2_18_and_2_20_a_receiver_of_1_0_gets_the_same_samples_at_once_and_then_1_0_only",
             "rw_2_18_a_415_to_2_0_falls_back_and_is_final_for_1_0",
             "in_any_order_of_answers_nothing_is_lost_or_doubled",
@@ -147,6 +197,8 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "symbols: first empty, distinct, references inside",
         &[
+            "rw_2_02_and_2_06_to_2_09_a_body_is_one_snappy_block_of_one_2_0_request",
+            "rw_2_06_a_receiver_of_1_0_sees_an_empty_message_in_2_0",
             "rw_1_06_and_2_06_to_2_08_prost_reads_and_rewrites_what_our_encoders_write",
             "rw_2_06_to_2_11_2_15_and_2_16_every_broken_rule_of_the_body_is_named_and_nothing_is_stored",
         ],
@@ -154,6 +206,8 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "Written headers, a partial write",
         &[
+            "rw_2_01_and_2_19_a_receiver_of_2_0_is_sent_nothing_else_whatever_it_counts",
+            "rw_2_22_a_400_with_written_headers_is_not_sent_again_in_any_part",
             "rw_2_19_written_counts_are_compared_and_decide_nothing",
             "rw_2_22_a_400_to_2_0_with_written_headers_is_final",
         ],
@@ -161,6 +215,7 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "metadata: type, help, unit",
         &[
+            "rw_2_14_type_help_and_unit_come_with_each_series_of_2_0",
             "rw_2_14_a_record_carries_labels_value_timestamp_type_help_and_unit",
             "rw_1_07_each_family_has_one_entry_with_its_type_help_and_unit",
         ],
@@ -168,6 +223,7 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "exemplars",
         &[
+            "rw_2_15_exemplars_come_with_labels_value_and_time",
             "rw_2_13_start_exemplar_and_unit_reach_the_record_from_both_formats",
             "rw_2_15_exemplars_go_with_their_samples_once_and_leave_no_symbols_behind",
             "rw_4_29_an_exemplar_without_a_timestamp_has_that_of_the_scrape",
@@ -176,6 +232,8 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "start (created) timestamps",
         &[
+            "rw_2_12_and_2_13_start_timestamps_come_with_counters_and_histograms_of_2_0_and_never_with_1_0",
+            "samples_metadata_exemplars_and_start_timestamps_come_together",
             "rw_2_13_start_timestamps_and_exemplars_of_protobuf_come_with_their_samples",
             "rw_2_13_start_timestamps_and_exemplars_of_openmetrics_come_with_their_samples",
             "rw_2_12_a_start_timestamp_goes_with_its_sample_and_1_0_does_without",
@@ -192,6 +250,7 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "batches: limits of samples and bytes, a deadline",
         &[
+            "thousands_of_series_arrive_each_scrape_in_few_requests",
             "requests_stay_below_the_byte_limit",
             "samples_wait_until_they_fill_a_request",
             "nothing_waits_longer_than_the_deadline",
@@ -199,5 +258,11 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
         ],
     ),
     ("one connection is used again", &["a_connection_is_used_again_and_again"]),
-    ("an answer's text decides nothing", &["a_2xx_whose_text_is_torn_off_or_endless_is_delivered_rw_1_09"]),
+    (
+        "an answer's text decides nothing",
+        &[
+            "rw_1_09_and_2_21_the_text_of_a_success_means_nothing_and_that_of_an_error_is_logged",
+            "a_2xx_whose_text_is_torn_off_or_endless_is_delivered_rw_1_09",
+        ],
+    ),
 ];

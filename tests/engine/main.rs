@@ -54,6 +54,9 @@ mod differential;
 /// An hour's backlog in under 10 s; no engine is needed, but the binary that it would get.
 mod drain;
 
+/// The version of remote-write that Debian's receivers take is found.
+mod negotiation;
+
 /// What the closing note quotes: start-up time, size, memory.
 mod figures;
 

@@ -20,7 +20,7 @@ pub(crate) use black_holes::BlackHoles;
 pub(crate) use engine::Engine;
 pub(crate) use faulty::FaultyDisk;
 pub(crate) use frozen::FreezableDisk;
-pub(crate) use http::post_like_dockerd;
+pub(crate) use http::{encode, post_like_dockerd};
 pub(crate) use plugin::{Manifest, Plugin};
 pub(crate) use process::{Process, signal};
 pub(crate) use receiver::{Kind, Receiver};

@@ -95,6 +95,13 @@ impl Receiver {
         self.port
     }
 
+    /// The body that it answers with.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let (status, body) = http::get(self.port, path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
     /// What `REMOTE_WRITE_URL` is set to.
     pub(crate) fn push_url(&self) -> String {
         format!("http://127.0.0.1:{}/api/v1/write", self.port)
