@@ -42,7 +42,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
 /// Lines of code before a file's tests; longer ones are to be looked at: a missing noun?
 const MAX_LINES: usize = 450;
 
-fn source_files(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn source_files(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

@@ -26,7 +26,7 @@ fn blessing() -> bool {
 }
 
 /// In one step: the other tests read the files meanwhile.
-fn replace(name: &str, text: String) {
+pub(crate) fn replace(name: &str, text: String) {
     let unfinished = path(&format!("{name}.blessed"));
     fs::write(&unfinished, text).unwrap();
     fs::rename(&unfinished, path(name)).unwrap();

@@ -101,8 +101,8 @@ impl Families {
         let (mut name, mut has_own_label) = ("", false);
         for pair in series.labels() {
             let (label, value) = pair?;
-            match self.text(record, label)? {
-                METRIC_NAME => name = self.text(record, value)?,
+            match self.symbols.text(record, label)? {
+                METRIC_NAME => name = self.symbols.text(record, value)?,
                 "quantile" => has_own_label = true,
                 _ => {}
             }
@@ -145,17 +145,13 @@ impl Families {
                 let reference = u32::try_from(value).unwrap_or(u32::MAX);
                 match number {
                     1 => found.metric_type = value,
-                    3 => found.help = self.text(record, reference)?,
-                    4 => found.unit = self.text(record, reference)?,
+                    3 => found.help = self.symbols.text(record, reference)?,
+                    4 => found.unit = self.symbols.text(record, reference)?,
                     _ => {}
                 }
             }
         }
         Ok(told.filter(|told| told.metric_type != 0 || !told.help.is_empty() || !told.unit.is_empty()))
-    }
-
-    fn text<'r>(&self, record: &'r [u8], reference: u32) -> Result<&'r str, DecodeError> {
-        std::str::from_utf8(self.symbols.get(record, reference)?).map_err(|_| DecodeError::Utf8)
     }
 
     /// All families in the order of their names, as bodies of requests with at most so many entries, and so many bytes before compression

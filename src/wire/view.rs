@@ -58,6 +58,14 @@ impl Symbols {
             .and_then(|range| message.get(range.clone()))
             .ok_or(DecodeError::Reference { reference, symbols: self.ranges.len() })
     }
+
+    /// As [`Symbols::get`], as text.
+    ///
+    /// # Errors
+    /// When the reference is outside the table, or the symbol is not UTF-8.
+    pub fn text<'a>(&self, message: &'a [u8], reference: u32) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.get(message, reference)?).map_err(|_| DecodeError::Utf8)
+    }
 }
 
 /// One sample of a series.

@@ -9,9 +9,12 @@ mod cases;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cases::{CASES, DEVIATIONS};
+
+use crate::architecture::source_files;
+use crate::manifests::replace;
 
 const PAGE: &str = "docs/conformance.md";
 /// The sections of docs/rules.md that are held against tests, with how many rules each has.
@@ -31,24 +34,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// Every function of the tests, whatever it is called.
 fn tests() -> Vec<Test> {
-    let mut files = Vec::new();
-    for dir in ["src", "tests"] {
-        sources(&root().join(dir), &mut files);
-    }
+    let mut files: Vec<_> = ["src", "tests"].iter().flat_map(|dir| source_files(&root().join(dir))).collect();
+    // In the order in which the page has them, whatever the file system says first.
+    files.sort();
     let mut tests = Vec::new();
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
@@ -179,9 +169,7 @@ fn the_page_names_the_rules_and_tests_that_there_are() {
     let log = std::env::var_os("CONFORMANCE_LOG").map(|path| fs::read_to_string(path).unwrap());
     let page = page(log.as_deref().unwrap_or_default());
     if log.is_some() {
-        let unfinished = root().join(format!("{PAGE}.new"));
-        fs::write(&unfinished, &page).unwrap();
-        fs::rename(unfinished, root().join(PAGE)).unwrap();
+        replace(PAGE, page.clone());
     }
     let committed = fs::read_to_string(root().join(PAGE)).unwrap();
     assert!(

@@ -75,7 +75,7 @@ impl Speller {
         let mut labels: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
         for pair in view::pairs(refs) {
             let (name, value) = pair?;
-            let (name, value) = (text(record, symbols, name)?, text(record, symbols, value)?);
+            let (name, value) = (symbols.text(record, name)?, symbols.text(record, value)?);
             let value = match name {
                 METRIC_NAME if !NameOf::Metric.is_classic(value) => scheme.escape(value, NameOf::Metric),
                 _ => Cow::Borrowed(value),
@@ -162,16 +162,12 @@ pub(in super::super) fn metric_name(names: Names, name: &str) -> Option<Cow<'_, 
     }
 }
 
-fn text<'r>(record: &'r [u8], symbols: &Symbols, reference: u32) -> Result<&'r str, DecodeError> {
-    std::str::from_utf8(symbols.get(record, reference)?).map_err(|_| DecodeError::Utf8)
-}
-
 fn is_classic(record: &[u8], symbols: &Symbols, refs: &[u8]) -> Result<bool, DecodeError> {
     for pair in view::pairs(refs) {
         let (name, value) = pair?;
-        let name = text(record, symbols, name)?;
+        let name = symbols.text(record, name)?;
         let is_classic = match name {
-            METRIC_NAME => NameOf::Metric.is_classic(text(record, symbols, value)?),
+            METRIC_NAME => NameOf::Metric.is_classic(symbols.text(record, value)?),
             _ => NameOf::Label.is_classic(name),
         };
         if !is_classic {
