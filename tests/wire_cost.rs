@@ -6,7 +6,7 @@ mod body;
 use std::time::Instant;
 
 use docker_remote_write::model::Labels;
-use docker_remote_write::scrape::{Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Rules};
 use docker_remote_write::wire::{Limits, RecordEncoder, v1, v2};
 
 /// Payloads and their samples, cut as the collector cuts.
@@ -19,6 +19,7 @@ fn records() -> Vec<(Vec<u8>, u32)> {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
+        histograms: HistogramForms::Classic,
         sample_limit: None,
         memory_limit: None,
         synthetic_series: true,

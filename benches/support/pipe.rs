@@ -9,9 +9,9 @@ use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{
     Changes, Config, Fate, Form, Journal, Pack, Position, Queue, RecordMeta, Storage,
 };
-use docker_remote_write::scrape::{ChangeKind, Format, Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{ChangeKind, Format, HistogramForms, Ingest, Relabelling, Rules};
 use docker_remote_write::wire::snappy;
-use docker_remote_write::wire::{Counts, Limits, RecordEncoder};
+use docker_remote_write::wire::{Counts, Limits, RecordEncoder, Scrape};
 
 /// As the collector cuts.
 pub(crate) const RECORD_LIMITS: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
@@ -31,6 +31,7 @@ pub(crate) fn rules() -> Rules {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
+        histograms: HistogramForms::Classic,
         sample_limit: Some(200_000),
         memory_limit: None,
         synthetic_series: true,
@@ -105,8 +106,11 @@ impl Pipe {
             }
         }
         encoder.encode_raw(
-            ingest.samples(),
-            ingest.exemplars(),
+            &Scrape {
+                samples: ingest.samples(),
+                exemplars: ingest.exemplars(),
+                histograms: ingest.histograms(),
+            },
             |slot| ingest.describe(slot),
             |counts, record| {
                 let form = Form::Raw(Pack(snappy::pack));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use docker_remote_write::exposition::{Entry, Exposed, ParseError, Parser};
 use docker_remote_write::model::{Labels, MetricType, NORMAL_NAN_BITS, is_stale_marker};
-use docker_remote_write::scrape::{Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Rules};
 
 use super::{Outcome, Target};
 
@@ -135,7 +135,9 @@ fn read<'a>(body: &'a [u8], guess: impl Fn(usize) -> &'a [u8]) -> (Vec<Seen<'a>>
         };
         seen.push(match entry {
             Entry::Comment => other(None, &[]),
-            Entry::Unit { .. } => unreachable!("the text format has no units"),
+            Entry::Unit { .. } | Entry::Histogram(_) => {
+                unreachable!("the text format has neither units nor native histograms")
+            }
             Entry::Help { family, help } => other(None, &[&family, &help]),
             Entry::Type { family, metric_type } => other(Some(metric_type), &[&family]),
             Entry::Series(series) => {
@@ -208,6 +210,7 @@ fn ingest(honor_timestamps: bool) -> Ingest {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
+        histograms: HistogramForms::Classic,
         sample_limit: Some(1_000),
         memory_limit: Some(1 << 20),
         synthetic_series: false,

@@ -134,6 +134,12 @@ impl SelfMetrics {
             .sample(&[("cause", "out_of_order")], collector.discarded_out_of_order)
             .sample(&[("cause", "too_far_ahead")], collector.discarded_too_far_ahead)
             .sample(&[("cause", "too_old")], collector.discarded_too_old);
+        let help = "Exemplars discarded, by cause";
+        exposition
+            .family("docker_remote_write_exemplars_discarded_total", Kind::Counter, help)
+            .sample(&[("cause", "no_timestamp")], collector.exemplars_no_timestamp)
+            .sample(&[("cause", "out_of_order")], collector.exemplars_out_of_order)
+            .sample(&[("cause", "labels_too_long")], collector.exemplars_labels_too_long);
     }
 
     fn write_ledger(&self, exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_>], stats: &Stats) {

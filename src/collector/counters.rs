@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::scrape::Report;
+
 /// All counters of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -27,6 +29,12 @@ pub struct Snapshot {
     pub discarded_too_old: u64,
     /// Samples that filters or rules left out.
     pub filtered: u64,
+    /// Exemplars of native histograms that were not queued, because they had no timestamp.
+    pub exemplars_no_timestamp: u64,
+    /// Exemplars that were not queued, because they were older than the last of their series.
+    pub exemplars_out_of_order: u64,
+    /// Exemplars that were not queued, because their labels were too long.
+    pub exemplars_labels_too_long: u64,
     /// HELP texts that were cut.
     pub help_truncated: u64,
     /// Staleness markers queued.
@@ -40,6 +48,21 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Counts the samples of one scrape.
+    pub(super) fn count(&mut self, report: &Report) {
+        let Report { discarded, markers, filtered, truncated, exemplars_discarded, .. } = report;
+        self.exemplars_no_timestamp += exemplars_discarded.no_timestamp;
+        self.exemplars_out_of_order += exemplars_discarded.out_of_order;
+        self.exemplars_labels_too_long += exemplars_discarded.labels_too_long;
+        self.help_truncated += truncated.texts;
+        self.discarded_duplicate += discarded.duplicate;
+        self.discarded_out_of_order += discarded.out_of_order;
+        self.discarded_too_far_ahead += discarded.too_far_ahead;
+        self.filtered += filtered;
+        self.discarded_too_old += discarded.too_old;
+        self.markers += markers;
+    }
+
     /// `discarded` in the ledger.
     #[must_use]
     pub fn discarded(&self) -> u64 {

@@ -25,7 +25,8 @@ pub use stale_socket::{FIRST_PAUSE, LONGEST_PAUSE, LastExit};
 use crate::model::{Clock, Labels};
 use crate::queue::Queue;
 use crate::scrape::{
-    self, Format, Relabelling, Report, Rules, Schedule, ScrapeError, TargetClient, TargetNames,
+    self, DiscardedExemplars, Format, Relabelling, Report, Rules, Schedule, ScrapeError, TargetClient,
+    TargetNames,
 };
 use naming::{Changes, Held, Naming};
 use notice::{Notice, Say};
@@ -76,6 +77,8 @@ pub struct Collector {
     notice: Notice,
     /// What is said of scrapes that are held.
     held: Notice,
+    /// What is said of exemplars that are dropped.
+    exemplars: Notice,
     metrics: CollectorMetrics,
     clock: Clock,
 }
@@ -123,6 +126,7 @@ impl Collector {
             normalize_le: scrape.normalize_le,
             created_timestamps: scrape.created_timestamps,
             exemplars: scrape.exemplars,
+            histograms: scrape.histograms,
             sample_limit: scrape.sample_limit,
             memory_limit: scrape.memory_limit(),
             synthetic_series: true,
@@ -162,6 +166,7 @@ impl Collector {
             last_tick: None,
             notice: Notice::default(),
             held: Notice::default(),
+            exemplars: Notice::default(),
             metrics,
             clock: Clock::default(),
         })
@@ -369,7 +374,7 @@ impl Collector {
         if let Some(error) = &report.failure {
             warn!(%error, "our own exposition is refused: this is a bug of docker-remote-write");
         }
-        self.metrics.update(|counters| count_samples(counters, &report));
+        self.metrics.update(|counters| counters.count(&report));
     }
 
     /// Counts a scrape of the target and says what is worth saying.
@@ -383,7 +388,7 @@ impl Collector {
             *count += 1;
             counters.body_bytes = body_bytes;
             counters.last_failure = report.failure.as_ref().map(ToString::to_string);
-            count_samples(counters, report);
+            counters.count(report);
         });
         let say = match &report.failure {
             Some(error) => self.notice.failed(&error.to_string(), Instant::now()),
@@ -400,6 +405,21 @@ impl Collector {
         if let Some((series, reason)) = &report.first_discarded {
             warn!(%series, reason, discarded = report.discarded.total(), "samples discarded");
         }
+        if report.exemplars_discarded.total() > 0 {
+            match self.exemplars.failed("", Instant::now()) {
+                Say::Nothing | Say::Recovered(..) => {}
+                Say::Failing(_) => {
+                    let DiscardedExemplars { no_timestamp, out_of_order, labels_too_long } =
+                        report.exemplars_discarded;
+                    warn!(
+                        no_timestamp,
+                        out_of_order,
+                        labels_too_long,
+                        "exemplars are not sent; docker_remote_write_exemplars_discarded_total goes on to count them"
+                    );
+                }
+            }
+        }
         if let Some(family) = &report.truncated.first {
             warn!(%family, texts = report.truncated.texts, "HELP texts over 1,024 bytes are cut: receivers refuse longer ones");
         }
@@ -414,15 +434,4 @@ impl Collector {
             self.body.shrink_to(needed);
         }
     }
-}
-
-fn count_samples(counters: &mut Snapshot, report: &Report) {
-    let Report { discarded, markers, filtered, truncated, .. } = report;
-    counters.help_truncated += truncated.texts;
-    counters.discarded_duplicate += discarded.duplicate;
-    counters.discarded_out_of_order += discarded.out_of_order;
-    counters.discarded_too_far_ahead += discarded.too_far_ahead;
-    counters.filtered += filtered;
-    counters.discarded_too_old += discarded.too_old;
-    counters.markers += markers;
 }

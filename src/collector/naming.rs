@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::model::Labels;
     use crate::scrape::{Address, Placeholder, Template};
-    use crate::scrape::{Escaping, Protocol};
+    use crate::scrape::{Escaping, HistogramForms, Protocol};
 
     const ENGINE: &[u8] = b"engine_daemon_engine_info{daemon_id=\"D\",version=\"24.0\"} 1\n";
 
@@ -140,6 +140,7 @@ mod tests {
             escaping: Escaping::AllowUtf8,
             created_timestamps: false,
             exemplars: true,
+            histograms: HistogramForms::Classic,
             normalize_le: true,
             honor_labels: false,
             honor_timestamps: true,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tracing::warn;
 
-use crate::model::Labels;
+use crate::model::{HistogramKind, Labels, SampleKind};
 use crate::queue::{Changes, Form, Journal, Pack, RecordMeta};
 use crate::scrape::{ChangeKind, Ingest, SeriesChange};
 use crate::wire::snappy;
@@ -23,9 +23,9 @@ impl OpenSeries {
     }
 
     /// What the process before has left open. Given once.
-    pub(super) fn take_restored(&self) -> Vec<Labels> {
+    pub(super) fn take_restored(&self) -> Vec<(Labels, SampleKind)> {
         let entries = self.journal.take_recovered();
-        let restored: Vec<Labels> = entries.iter().filter_map(|entry| read(entry)).collect();
+        let restored: Vec<_> = entries.iter().filter_map(|entry| read(entry)).collect();
         let unreadable = entries.len() - restored.len();
         if unreadable > 0 {
             warn!(
@@ -50,8 +50,8 @@ impl OpenSeries {
         }
         if self.journal.wants_whole() {
             let mut whole = Changes::whole();
-            for labels in of.open_series() {
-                write(labels, &mut self.entry);
+            for (labels, kind) in of.open_series() {
+                write(labels, kind, &mut self.entry);
                 whole.add(&self.entry);
             }
             self.journal.note(&whole);
@@ -61,7 +61,7 @@ impl OpenSeries {
     fn collect(&mut self, changes: &[SeriesChange], of: &Ingest) {
         self.changes.clear();
         for change in changes {
-            write(of.describe(change.slot).labels, &mut self.entry);
+            write(of.describe(change.slot).labels, change.samples, &mut self.entry);
             match change.kind {
                 ChangeKind::Opened => self.changes.add(&self.entry),
                 ChangeKind::Ended => self.changes.remove(&self.entry),
@@ -70,10 +70,17 @@ impl OpenSeries {
     }
 }
 
-/// Each text with its length in four bytes before it: name, value, name, value.
-fn write(labels: &Labels, entry: &mut Vec<u8>) {
+/// Each text with its length in four bytes before it: name, value, name, value. Native histograms are told by one more pair behind them, with
+/// an empty name, which no label has; a version that does not know it lets such a series fade.
+fn write(labels: &Labels, kind: SampleKind, entry: &mut Vec<u8>) {
     entry.clear();
-    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+    let told = match kind {
+        SampleKind::Float => None,
+        SampleKind::Histogram(HistogramKind::Integer) => Some(["", INTEGER]),
+        SampleKind::Histogram(HistogramKind::Float) => Some(["", FLOAT]),
+    };
+    let labels = labels.iter().flat_map(|(name, value)| [name, value]);
+    for text in labels.chain(told.into_iter().flatten()) {
         // A text of 4 GiB is not read back, and its series fades.
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
         entry.extend_from_slice(&length.to_le_bytes());
@@ -81,18 +88,25 @@ fn write(labels: &Labels, entry: &mut Vec<u8>) {
     }
 }
 
-/// `None` for anything but what [`write`] makes of a label set.
-fn read(mut entry: &[u8]) -> Option<Labels> {
+const INTEGER: &str = "histogram";
+const FLOAT: &str = "float histogram";
+
+/// `None` for anything but what [`write`] makes of a series.
+fn read(mut entry: &[u8]) -> Option<(Labels, SampleKind)> {
     let mut labels = Labels::new();
+    let mut kind = SampleKind::Float;
     while !entry.is_empty() {
         let name = text(&mut entry)?;
         let value = text(&mut entry)?;
-        if name.is_empty() || value.is_empty() || labels.get(name).is_some() {
-            return None;
+        match (name, value, entry.is_empty()) {
+            ("", INTEGER, true) => kind = SampleKind::Histogram(HistogramKind::Integer),
+            ("", FLOAT, true) => kind = SampleKind::Histogram(HistogramKind::Float),
+            ("", ..) | (_, "", _) => return None,
+            (name, value, _) if labels.get(name).is_none() => labels.set(name, value),
+            (..) => return None,
         }
-        labels.set(name, value);
     }
-    (!labels.is_empty()).then_some(labels)
+    (!labels.is_empty()).then_some((labels, kind))
 }
 
 fn text<'a>(entry: &mut &'a [u8]) -> Option<&'a str> {
@@ -110,13 +124,26 @@ mod tests {
     fn a_label_set_comes_back_as_it_went_and_nothing_else_is_one() {
         let labels = Labels::from_iter([("__name__", "m"), ("a", "x\"\n\u{e9}"), ("b", "2")]);
         let mut entry = vec![1, 2, 3];
-        write(&labels, &mut entry);
-        assert_eq!(read(&entry), Some(labels));
-        for cut in 1..entry.len() {
-            if let Some(shorter) = read(&entry[..cut]) {
-                assert!(shorter.len() < 3, "{cut}");
+        let kinds = [
+            SampleKind::Float,
+            SampleKind::Histogram(HistogramKind::Integer),
+            SampleKind::Histogram(HistogramKind::Float),
+        ];
+        for kind in kinds {
+            write(&labels, kind, &mut entry);
+            assert_eq!(read(&entry), Some((labels.clone(), kind)));
+            for cut in 1..entry.len() {
+                if let Some((shorter, read)) = read(&entry[..cut]) {
+                    assert!(shorter.len() < 3 || kind != SampleKind::Float, "{cut}");
+                    assert_eq!(read, SampleKind::Float, "{cut}");
+                }
             }
         }
+        // What versions before wrote.
+        write(&Labels::from_iter([("__name__", "m")]), SampleKind::Float, &mut entry);
+        assert_eq!(entry, b"\x08\0\0\0__name__\x01\0\0\0m");
+        assert_eq!(read(&[&entry[..], b"\0\0\0\0\x01\0\0\0x"].concat()), None, "no kind of histogram");
+        assert_eq!(read(b"\0\0\0\0\x09\0\0\0histogram"), None);
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[1, 0, 0, 0, 0xff, 1, 0, 0, 0, b'a']), None);
         assert_eq!(read(&[0; 8]), None);

@@ -8,7 +8,7 @@ use super::open_series::OpenSeries;
 use crate::model::Labels;
 use crate::queue::{Queue, RecordMeta};
 use crate::scrape::{Format, Ingest, Relabelling, Report, Rules, ScrapeError};
-use crate::wire::{Counts, Limits, RecordEncoder};
+use crate::wire::{Counts, Limits, RecordEncoder, Scrape};
 
 /// A scrape is cut into records of at most this much; an engine's scrape (400 to 1,700 samples) is one record.
 const RECORD_LIMITS: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
@@ -90,8 +90,11 @@ impl Source {
         let mut changes = ingest.changes();
         let mut samples = 0;
         encoder.encode_raw(
-            ingest.samples(),
-            ingest.exemplars(),
+            &Scrape {
+                samples: ingest.samples(),
+                exemplars: ingest.exemplars(),
+                histograms: ingest.histograms(),
+            },
             |slot| ingest.describe(slot),
             |counts, record| {
                 samples += counts.samples as usize;

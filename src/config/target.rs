@@ -7,7 +7,9 @@ use super::map::parse_map;
 use super::reader::{Parsed, Reader};
 use super::url::parse_scrape_url;
 use crate::model::{Labels, METRIC_NAME};
-use crate::scrape::{Config, Escaping, Identity, LabelTemplates, Placeholder, Protocol, Template, Templates};
+use crate::scrape::{
+    Config, Escaping, HistogramForms, Identity, LabelTemplates, Placeholder, Protocol, Template, Templates,
+};
 
 const INTERVAL: &str = "SCRAPE_INTERVAL";
 const TIMEOUT: &str = "SCRAPE_TIMEOUT";
@@ -29,6 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
     let escaping = reader.choice("METRIC_NAME_ESCAPING_SCHEME", &escapings, &[]);
     let created_timestamps = reader.boolean("SCRAPE_CREATED_TIMESTAMPS");
     let exemplars = reader.boolean("SCRAPE_EXEMPLARS");
+    let histograms = read_histograms(reader, protocols.as_deref());
     let body_size_limit = reader.size("SCRAPE_BODY_SIZE_LIMIT");
     let sample_limit = reader.count("SCRAPE_SAMPLE_LIMIT");
     let normalize_le = reader.boolean("SCRAPE_NORMALIZE_LE");
@@ -60,6 +63,7 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         escaping: escaping?,
         created_timestamps: created_timestamps?,
         exemplars: exemplars?,
+        histograms: histograms?,
         normalize_le: normalize_le?,
         honor_labels: honor_labels?,
         honor_timestamps: honor_timestamps?,
@@ -67,6 +71,26 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         labels: templates,
         relabelling,
         rules_file,
+    })
+}
+
+fn read_histograms(reader: &mut Reader<'_>, protocols: Option<&[Protocol]>) -> Option<HistogramForms> {
+    const NATIVE: &str = "SCRAPE_NATIVE_HISTOGRAMS";
+    const CLASSIC: &str = "ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS";
+    let (native, classic) = (reader.boolean(NATIVE), reader.boolean(CLASSIC));
+    let is_asked_for = |protocols: &[Protocol]| protocols.first() == Some(&Protocol::PrometheusProto);
+    if native == Some(true) && !protocols.is_none_or(is_asked_for) {
+        let text = "has effect in PrometheusProto alone, which SCRAPE_PROTOCOLS does not ask for first";
+        reader.warn(NATIVE, text);
+    }
+    if (native, classic) == (Some(false), Some(true)) {
+        reader
+            .warn(CLASSIC, format!("has no effect without {NATIVE}: classic buckets are all that is taken"));
+    }
+    Some(match (native?, classic?) {
+        (false, _) => HistogramForms::Classic,
+        (true, false) => HistogramForms::Native,
+        (true, true) => HistogramForms::Both,
     })
 }
 

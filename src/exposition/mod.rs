@@ -43,5 +43,8 @@ pub use float::normalized_float;
 pub use format::Format;
 pub use openmetrics::{CreatedTimes, OpenMetricsParser, is_created};
 pub use parser::{Entry, Parser};
-pub use protobuf::{MessageError, MessageReason, ProtobufParser, ProtobufScratch, protobuf_as_text};
+pub use protobuf::{
+    HistogramForms, HistogramReason, MessageError, MessageReason, ProtobufParser, ProtobufScratch, Sign,
+    protobuf_as_text,
+};
 pub use series::{Exposed, Occurrence, Series};

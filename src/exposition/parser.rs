@@ -12,6 +12,8 @@ use crate::model::MetricType;
 pub enum Entry<'a> {
     /// A sample.
     Series(Series<'a>),
+    /// A sample that is a native histogram; its value is the sum. Only of protobuf, and only where it is asked for.
+    Histogram(Series<'a>),
     /// `# TYPE family word`: in force for all series until the next one.
     Type {
         /// The metric family's name.

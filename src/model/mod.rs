@@ -1,7 +1,8 @@
-//! The words that all rooms share: labels, metric types, the staleness marker, secrets. Knows nothing above itself.
+//! The words that all rooms share: labels, metric types, native histograms, the staleness marker, secrets. Knows nothing above itself.
 
 mod clock;
 mod escaping;
+mod histogram;
 mod labels;
 mod metric_type;
 mod sample;
@@ -9,6 +10,10 @@ mod secret;
 
 pub use clock::Clock;
 pub use escaping::{Escaping, NameOf};
+pub use histogram::{
+    Buckets, CUSTOM_BOUNDS_SCHEMA, EXPONENTIAL_SCHEMAS, Histogram, HistogramKind, HistogramSample,
+    IndexOverflow, SampleKind, Side, Span,
+};
 pub use labels::{Labels, METRIC_NAME};
 pub use metric_type::MetricType;
 pub use sample::{

@@ -253,8 +253,10 @@ impl Answer {
             response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         let status = response.status().as_u16();
-        // The first is that of samples.
-        let written = response.headers().get(WRITTEN[0]).and_then(|value| value.to_str().ok()?.parse().ok());
+        let number = |name| response.headers().get(name)?.to_str().ok()?.parse::<u64>().ok();
+        // A native histogram is a sample to us; a receiver that has none of them need not say so.
+        let [samples, histograms, _] = WRITTEN.map(number);
+        let written = samples.map(|samples| samples.saturating_add(histograms.unwrap_or_default()));
         let has_written = WRITTEN.iter().any(|name| response.headers().contains_key(*name));
         Self {
             reply: Reply { status, retry_after: header(RETRY_AFTER), has_written, written },

@@ -25,7 +25,7 @@ pub(super) struct Reply {
     /// Whether any of the three `X-Prometheus-Remote-Write-*-Written` is there. The numbers in them prove nothing: Cortex says 0
     /// while it stores.
     pub(super) has_written: bool,
-    /// What the one of samples says.
+    /// What those of samples and of native histograms say together; `None` without the one of samples.
     pub(super) written: Option<u64>,
 }
 

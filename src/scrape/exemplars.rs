@@ -9,12 +9,32 @@ use crate::model::{Exemplar, Labels};
 /// The most characters of an exemplar's labels, names and values together: OpenMetrics's limit, and that of receivers.
 const MAX_CHARACTERS: usize = 128;
 
+/// Exemplars that were exposed but not handed on, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiscardedExemplars {
+    /// Of a native histogram, and without a timestamp (remote-write 4.29).
+    pub no_timestamp: u64,
+    /// Older than the last one of its series.
+    pub out_of_order: u64,
+    /// More than 128 characters of labels, which no receiver takes.
+    pub labels_too_long: u64,
+}
+
+impl DiscardedExemplars {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.no_timestamp + self.out_of_order + self.labels_too_long
+    }
+}
+
 /// The exemplar of a series that was handed on last.
 #[derive(Clone, Copy, Debug)]
 struct Last {
     /// Labels, value, and its own timestamp.
     hash: u64,
     timestamp: i64,
+    value: f64,
     /// The last scrape that had it.
     seen: u64,
 }
@@ -26,6 +46,7 @@ pub(super) struct Exemplars {
     /// By the slot of the series: what `taken` changes once the scrape is good.
     pending: Vec<(u32, Last)>,
     last: HashMap<u32, Last>,
+    discarded: DiscardedExemplars,
     hasher: RandomState,
     scrape: u64,
 }
@@ -33,8 +54,7 @@ pub(super) struct Exemplars {
 impl Exemplars {
     pub(super) fn begin(&mut self) {
         self.scrape += 1;
-        self.taken.clear();
-        self.pending.clear();
+        self.roll_back();
     }
 
     /// The exemplar of the sample with this number, of the series in this slot; `timestamp` stands where it has none (remote-write 4.29).
@@ -46,7 +66,7 @@ impl Exemplars {
         exemplar: &exposition::Exemplar<'_>,
         timestamp: i64,
     ) {
-        let hash = self.hasher.hash_one((exemplar.spelled(), exemplar.value.to_bits(), exemplar.timestamp));
+        let hash = self.hash(exemplar);
         let last = self.last.get(&slot).copied();
         if let Some(last) = last.filter(|last| last.hash == hash) {
             self.pending.push((slot, Last { seen: self.scrape, ..last }));
@@ -56,32 +76,81 @@ impl Exemplars {
         if let Some(last) = last.filter(|last| timestamp < last.timestamp) {
             // Still known, or the next scrape would take it for the first one.
             self.pending.push((slot, Last { seen: self.scrape, ..last }));
+            self.discarded.out_of_order += 1;
             return;
         }
+        self.push(sample, exemplar, timestamp);
+        self.pending.push((slot, Last { hash, timestamp, value: exemplar.value, seen: self.scrape }));
+    }
+
+    /// Those of a native histogram, which has several: the newer ones, in the order of time. Only what has a timestamp tells whether it
+    /// is newer (remote-write 4.29).
+    pub(super) fn take_of_histogram<'a>(
+        &mut self,
+        sample: usize,
+        slot: u32,
+        exemplars: impl Iterator<Item = exposition::Exemplar<'a>>,
+    ) {
+        let mut timed = Vec::new();
+        for exemplar in exemplars {
+            match exemplar.timestamp {
+                Some(timestamp) => timed.push((timestamp, self.hash(&exemplar), exemplar)),
+                None => self.discarded.no_timestamp += 1,
+            }
+        }
+        // Of the same time the larger value is the newer one, as a receiver has it.
+        timed.sort_by(|(t1, h1, one), (t2, h2, two)| {
+            t1.cmp(t2).then(one.value.total_cmp(&two.value)).then(h1.cmp(h2))
+        });
+        let mut newest = self.last.get(&slot).copied();
+        for (timestamp, hash, exemplar) in timed {
+            let is_newer = |last: Last| {
+                let order = timestamp.cmp(&last.timestamp).then(exemplar.value.total_cmp(&last.value));
+                order.then(hash.cmp(&last.hash)).is_gt()
+            };
+            // What is not newer was handed on when it was, nearly always: a target shows the same ones again and again.
+            if newest.is_none_or(is_newer) {
+                self.push(sample, &exemplar, timestamp);
+                newest = Some(Last { hash, timestamp, value: exemplar.value, seen: self.scrape });
+            }
+        }
+        if let Some(newest) = newest {
+            self.pending.push((slot, Last { seen: self.scrape, ..newest }));
+        }
+    }
+
+    fn hash(&self, exemplar: &exposition::Exemplar<'_>) -> u64 {
+        self.hasher.hash_one((exemplar.spelled(), exemplar.value.to_bits(), exemplar.timestamp))
+    }
+
+    fn push(&mut self, sample: usize, exemplar: &exposition::Exemplar<'_>, timestamp: i64) {
         let labels = exemplar.labels();
         let characters: usize =
             labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
-        let labels: Labels = labels.into_iter().filter(|(name, _)| !name.is_empty()).collect();
-        if characters <= MAX_CHARACTERS {
-            self.taken.push(Exemplar { sample, labels, value: exemplar.value, timestamp });
+        if characters > MAX_CHARACTERS {
+            self.discarded.labels_too_long += 1;
+            return;
         }
-        self.pending.push((slot, Last { hash, timestamp, seen: self.scrape }));
+        let labels: Labels = labels.into_iter().filter(|(name, _)| !name.is_empty()).collect();
+        self.taken.push(Exemplar { sample, labels, value: exemplar.value, timestamp });
     }
 
     /// Nothing of this scrape was taken.
     pub(super) fn roll_back(&mut self) {
         self.taken.clear();
         self.pending.clear();
+        self.discarded = DiscardedExemplars::default();
     }
 
-    /// What was taken is handed on. After a good scrape those are forgotten that it did not have.
-    pub(super) fn conclude(&mut self, good: bool) {
+    /// What was taken is handed on; returns what was not. After a good scrape those are forgotten that it did not have.
+    pub(super) fn conclude(&mut self, good: bool) -> DiscardedExemplars {
         for (slot, last) in self.pending.drain(..) {
             self.last.insert(slot, last);
         }
         if good && !self.last.is_empty() {
             self.last.retain(|_, last| last.seen == self.scrape);
         }
+        self.discarded
     }
 
     /// In the order of their samples.

@@ -215,7 +215,16 @@ fn lines<'a>(body: &'a [u8], beginning: &'static str) -> impl Iterator<Item = &'
 fn read<T>(line: &[u8], take: impl FnOnce(&Series<'_>) -> Option<T>) -> Option<T> {
     match Parser::new(line).next() {
         Some(Ok(Entry::Series(series))) => take(&series),
-        Some(Ok(Entry::Type { .. } | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment) | Err(_))
+        Some(
+            Ok(
+                Entry::Histogram(_)
+                | Entry::Type { .. }
+                | Entry::Help { .. }
+                | Entry::Unit { .. }
+                | Entry::Comment,
+            )
+            | Err(_),
+        )
         | None => None,
     }
 }

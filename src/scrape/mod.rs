@@ -11,6 +11,7 @@ mod error;
 mod exemplars;
 mod families;
 mod footprint;
+mod histograms;
 mod identity;
 mod ingest;
 mod open_series;
@@ -27,6 +28,7 @@ pub use crate::model::Escaping;
 pub use client::TargetClient;
 pub use clock::Schedule;
 pub use error::ScrapeError;
+pub use exemplars::DiscardedExemplars;
 pub use identity::{Identity, Recognition, engine_lines};
 pub use ingest::{Discarded, Ingest, Report, Rules};
 pub use open_series::{ChangeKind, SeriesChange};
@@ -37,7 +39,7 @@ pub use template::{LabelTemplates, Placeholder, TargetNames, Template, Templates
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::exposition::Format;
+pub use crate::exposition::{Format, HistogramForms};
 use crate::model::Labels;
 
 /// `SCRAPE_URL`, parsed.
@@ -77,6 +79,8 @@ pub struct Config {
     pub created_timestamps: bool,
     /// `SCRAPE_EXEMPLARS`.
     pub exemplars: bool,
+    /// `SCRAPE_NATIVE_HISTOGRAMS`, `ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS`.
+    pub histograms: HistogramForms,
     /// `SCRAPE_NORMALIZE_LE`.
     pub normalize_le: bool,
     /// `HONOR_LABELS`.

@@ -2,14 +2,16 @@
 //!
 //! What outlives the process is said as changes, so that a steady set costs nothing.
 
-use super::series::SeriesTable;
-use crate::model::Labels;
+use super::series::{Series, SeriesTable};
+use crate::model::{Labels, SampleKind};
 
 /// A series has begun, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesChange {
     /// Which way.
     pub kind: ChangeKind,
+    /// What its samples are.
+    pub samples: SampleKind,
     /// The series, for `Ingest::describe`; valid until the next scrape.
     pub slot: u32,
     /// Which of the scrape's samples brings it; past the last one where none does.
@@ -46,11 +48,11 @@ impl OpenSeries {
     }
 
     /// Takes over a series that the process before has left open. Synthetic ones go on with any scrape.
-    pub(super) fn restore(&mut self, labels: Labels, table: &mut SeriesTable) {
+    pub(super) fn restore(&mut self, labels: Labels, kind: SampleKind, table: &mut SeriesTable) {
         let slot = table.acquire(labels);
         let series = table.get_mut(slot);
         let goes_on = series.open || series.is_synthetic();
-        series.reopen();
+        series.reopen(kind);
         if goes_on {
             table.release(slot);
         } else {
@@ -66,24 +68,24 @@ impl OpenSeries {
     }
 
     /// The `sample`th sample of the scrape belongs to this series, which goes on with it.
-    pub(super) fn goes_on(&mut self, slot: u32, sample: usize, open: &mut bool) {
-        *open = true;
-        self.changes.push(SeriesChange { kind: ChangeKind::Opened, slot, sample });
+    pub(super) fn goes_on(&mut self, slot: u32, sample: usize, series: &mut Series) {
+        series.open = true;
+        self.changes.push(SeriesChange { kind: ChangeKind::Opened, samples: series.kind, slot, sample });
     }
 
     /// The `sample`th sample is the series' marker.
-    pub(super) fn ends(&mut self, slot: u32, sample: usize, open: &mut bool) {
-        *open = false;
-        self.changes.push(SeriesChange { kind: ChangeKind::Ended, slot, sample });
+    pub(super) fn ends(&mut self, slot: u32, sample: usize, series: &mut Series) {
+        series.open = false;
+        self.changes.push(SeriesChange { kind: ChangeKind::Ended, samples: series.kind, slot, sample });
     }
 
     /// What ended without a marker comes last.
     pub(super) fn conclude(&mut self, samples: usize, table: &mut SeriesTable) {
         for at in 0..self.silently.len() {
             let slot = self.silently[at];
-            let open = &mut table.get_mut(slot).open;
-            if std::mem::take(open) {
-                self.changes.push(SeriesChange { kind: ChangeKind::Ended, slot, sample: samples });
+            let series = table.get_mut(slot);
+            if series.open {
+                self.ends(slot, samples, series);
             }
         }
     }

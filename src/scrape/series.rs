@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 
 use super::departed::{Departed, Newest};
 use super::families::{Families, FamilyRef};
-use crate::model::{Description, Labels, MetricType};
+use crate::model::{Description, Labels, MetricType, SampleKind};
 
 /// The newest timestamp of a series that another process has begun: there is one, and nobody knows which.
 const SOME_TIME_AGO: i64 = i64::MIN + 1;
@@ -26,6 +26,8 @@ pub(super) struct Series {
     pub(super) last_timestamp: i64,
     /// Its value's bits.
     pub(super) last_value: u64,
+    /// What that sample is, and so the marker that ends the series.
+    pub(super) kind: SampleKind,
     /// The scrape that touched it last, and the newest timestamp in that scrape.
     pub(super) touched: u64,
     pub(super) touched_timestamp: i64,
@@ -36,9 +38,10 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// Another process has begun it and not ended it.
-    pub(super) fn reopen(&mut self) {
+    /// Another process has begun it with samples of this kind, and not ended it.
+    pub(super) fn reopen(&mut self, kind: SampleKind) {
         self.open = true;
+        self.kind = kind;
         self.last_timestamp = self.last_timestamp.max(SOME_TIME_AGO);
     }
 }
@@ -181,8 +184,9 @@ impl SeriesTable {
     }
 
     /// All series that have begun and not ended.
-    pub(super) fn open(&self) -> impl Iterator<Item = &Labels> {
-        self.slots.iter().flatten().filter(|series| series.open).map(|series| &series.labels)
+    pub(super) fn open(&self) -> impl Iterator<Item = (&Labels, SampleKind)> {
+        let open = self.slots.iter().flatten().filter(|series| series.open);
+        open.map(|series| (&series.labels, series.kind))
     }
 
     #[cfg(test)]
@@ -201,6 +205,7 @@ impl SeriesTable {
             holders: 0,
             last_timestamp: newest.map_or(i64::MIN, |newest| newest.timestamp),
             last_value: newest.map_or(0, |newest| newest.value),
+            kind: SampleKind::Float,
             touched: 0,
             touched_timestamp: i64::MIN,
             tracked: 0,

@@ -11,10 +11,12 @@
 //! - `selection` says what of a record an endpoint is not sent;
 //! - [`decode`] is the way of receivers and tests: prost's derived types.
 
+mod beside;
 pub mod decode;
 pub mod excerpt;
 mod extras;
 mod field;
+mod histogram;
 pub mod metadata;
 pub mod record;
 mod selection;
@@ -25,6 +27,7 @@ pub mod v1;
 pub mod v2;
 pub mod view;
 
+pub use beside::Scrape;
 pub use decode::DecodeError;
 pub use record::{Counts, RecordEncoder};
 pub use selection::{Names, Selection, Unsent};

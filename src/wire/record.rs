@@ -9,20 +9,21 @@ use std::mem;
 use std::ops::Range;
 
 use super::Limits;
+use super::beside::{Beside, Extras, Scrape, put_exemplar};
 use super::field;
+use super::histogram::HistogramWriter;
 use super::snappy::Compressor;
 use super::symbols::{Mark, SymbolTable};
-use crate::model::{Description, Exemplar, MetricType, SampleRef, is_stale_marker};
+use crate::model::{Description, MetricType, SampleRef, is_stale_marker};
 
 const TIMESERIES: u32 = 5;
 const LABELS_REFS: u32 = 1;
-const EXEMPLARS: u32 = 4;
 const METADATA: u32 = 5;
 
 /// What is in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Samples, staleness markers included.
+    /// Samples, native histograms and staleness markers included.
     pub samples: u32,
     /// Staleness markers.
     pub markers: u32,
@@ -49,7 +50,7 @@ struct Block {
 struct Written {
     slot: u32,
     generation: u32,
-    /// The sample's field.
+    /// The sample's field, where there is nothing beside it.
     sample: Range<usize>,
     end: usize,
 }
@@ -130,21 +131,21 @@ impl Table {
         true
     }
 
-    /// Appends a series.
-    fn append(&mut self, block: &Block, sample: &SampleRef, exemplars: &[u8]) {
+    /// Appends a series with nothing but its sample.
+    fn append_plain(&mut self, block: &Block, sample: &SampleRef) {
         let field = field::started_sample_field(sample.value, sample.timestamp, sample.start);
-        let field = field.as_slice();
-        field::put_len(TIMESERIES, block.end - block.start + field.len() + exemplars.len(), &mut self.series);
+        self.append(block, field.as_slice(), (sample.slot, sample.generation));
+    }
+
+    /// Appends a series with these fields for its data; one that is not to be repeated with them has no slot.
+    fn append(&mut self, block: &Block, data: &[u8], (slot, generation): (u32, u32)) {
+        field::put_len(TIMESERIES, block.end - block.start + data.len(), &mut self.series);
         self.series.extend_from_slice(&self.blocks[block.start..block.split]);
         let start = self.series.len();
-        self.series.extend_from_slice(field);
+        self.series.extend_from_slice(data);
         let place = start..self.series.len();
-        self.series.extend_from_slice(exemplars);
         self.series.extend_from_slice(&self.blocks[block.split..block.end]);
         let end = self.series.len();
-        // What has exemplars must not be repeated with them.
-        let slot = if exemplars.is_empty() { sample.slot } else { u32::MAX };
-        let generation = sample.generation;
         self.written.push(Written { slot, generation, sample: place, end });
     }
 
@@ -194,7 +195,9 @@ pub struct RecordEncoder {
     first_epoch: u32,
     blocks: Vec<Block>,
     refs: Vec<u8>,
-    exemplars: Vec<u8>,
+    /// What a series has beside or instead of a plain sample.
+    data: Vec<u8>,
+    histograms: HistogramWriter,
     compressor: Compressor,
 }
 
@@ -208,7 +211,8 @@ impl RecordEncoder {
             first_epoch: 0,
             blocks: Vec::new(),
             refs: Vec::new(),
-            exemplars: Vec::new(),
+            data: Vec::new(),
+            histograms: HistogramWriter::default(),
             compressor: Compressor::default(),
         }
     }
@@ -220,31 +224,30 @@ impl RecordEncoder {
         describe: impl Fn(u32) -> Description<'d>,
         emit: impl FnMut(Counts, &[u8]),
     ) {
-        self.encode_with(samples, &[], describe, emit);
+        self.encode_packed(&Scrape { samples, ..Scrape::default() }, describe, emit);
     }
 
-    /// The same with exemplars, in the order of their samples.
-    pub fn encode_with<'d>(
+    /// The same with what comes beside samples.
+    pub fn encode_packed<'d>(
         &mut self,
-        samples: &[SampleRef],
-        exemplars: &[Exemplar],
+        scrape: &Scrape<'_>,
         describe: impl Fn(u32) -> Description<'d>,
         mut emit: impl FnMut(Counts, &[u8]),
     ) {
         let mut compressor = mem::take(&mut self.compressor);
         let packed = |counts, message: Vec<u8>| emit(counts, compressor.compress(&message));
-        self.encode_raw(samples, exemplars, describe, packed);
+        self.encode_raw(scrape, describe, packed);
         self.compressor = compressor;
     }
 
-    /// As [`RecordEncoder::encode_with`], without snappy.
+    /// As [`RecordEncoder::encode_packed`], without snappy.
     pub fn encode_raw<'d>(
         &mut self,
-        samples: &[SampleRef],
-        exemplars: &[Exemplar],
+        scrape: &Scrape<'_>,
         describe: impl Fn(u32) -> Description<'d>,
         mut emit: impl FnMut(Counts, Vec<u8>),
     ) {
+        let samples = scrape.samples;
         let mut rest = samples;
         let mut at = 0;
         while !rest.is_empty() {
@@ -254,7 +257,7 @@ impl RecordEncoder {
             self.tables[at].renew_if_bloated();
             let baseline = self.tables[at].baseline.0;
             let first = samples.len() - rest.len();
-            let beside = Beside { first, exemplars };
+            let beside = Beside { first, scrape };
             let (mut counts, cut) = self.fill(at, rest, &beside, &describe);
             if cut == Cut::Bytes && baseline > 0 && self.tables[at].bytes() > baseline {
                 // Garbage must not take the room of samples.
@@ -293,11 +296,11 @@ impl RecordEncoder {
         let mut counts = Counts { samples: 0, markers: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
         self.tables[at].begin();
         for (number, sample) in samples.iter().enumerate() {
-            let exemplars = beside.of(number);
+            let extras = beside.of(number);
             let table = &mut self.tables[at];
             let before = (table.symbols.mark(), table.blocks.len());
-            if !exemplars.is_empty() || !table.repeat(sample) {
-                self.put_series(at, sample, exemplars, describe);
+            if extras.is_some() || !table.repeat(sample) {
+                self.put_series(at, sample, extras, describe);
             }
             let table = &mut self.tables[at];
             let bytes = table.bytes() + table.series.len();
@@ -326,7 +329,7 @@ impl RecordEncoder {
         &mut self,
         at: usize,
         sample: &SampleRef,
-        exemplars: &[Exemplar],
+        extras: Option<Extras<'_>>,
         describe: &impl Fn(u32) -> Description<'d>,
     ) {
         let slot = sample.slot as usize;
@@ -340,54 +343,31 @@ impl RecordEncoder {
             encode_block(block, table, &mut self.refs, describe(sample.slot));
             (block.generation, block.table, block.epoch) = (sample.generation, number, table.epoch);
         }
-        self.exemplars.clear();
+        let Some(Extras { histogram, exemplars }) = extras else {
+            table.append_plain(block, sample);
+            return;
+        };
+        let SampleRef { value, timestamp, start, .. } = *sample;
+        self.data.clear();
+        match histogram {
+            Some(histogram) => self.histograms.put(histogram, timestamp, start, &mut self.data),
+            None => {
+                let field = field::started_sample_field(value, timestamp, start);
+                self.data.extend_from_slice(field.as_slice());
+            }
+        }
         if !exemplars.is_empty() {
             table.remember_symbols();
             for exemplar in exemplars {
-                put_exemplar(exemplar, &mut table.symbols, &mut self.refs, &mut self.exemplars);
+                put_exemplar(exemplar, &mut table.symbols, &mut self.refs, &mut self.data);
             }
         }
-        table.append(block, sample, &self.exemplars);
+        table.append(block, &self.data, NOT_REPEATED);
     }
 }
 
-/// What comes beside samples.
-#[derive(Debug)]
-struct Beside<'a> {
-    /// The number of the record's first sample.
-    first: usize,
-    /// Of the whole scrape, in the order of their samples.
-    exemplars: &'a [Exemplar],
-}
-
-impl<'a> Beside<'a> {
-    /// The exemplars of a sample by its number in the record.
-    fn of(&self, number: usize) -> &'a [Exemplar] {
-        if self.exemplars.is_empty() {
-            return &[];
-        }
-        let sample = self.first + number;
-        let from = self.exemplars.partition_point(|exemplar| exemplar.sample < sample);
-        let to = self.exemplars.partition_point(|exemplar| exemplar.sample <= sample);
-        &self.exemplars[from..to]
-    }
-}
-
-/// Appends an `Exemplar` as a field of its `TimeSeries`.
-fn put_exemplar(exemplar: &Exemplar, symbols: &mut SymbolTable, refs: &mut Vec<u8>, out: &mut Vec<u8>) {
-    refs.clear();
-    for (name, value) in exemplar.labels.iter() {
-        field::put_varint(symbols.intern(name), refs);
-        field::put_varint(symbols.intern(value), refs);
-    }
-    let numbers = field::exemplar_fields(exemplar.value, exemplar.timestamp);
-    let labels = if refs.is_empty() { 0 } else { field::bytes_len(refs) };
-    field::put_len(EXEMPLARS, labels + numbers.as_slice().len(), out);
-    if !refs.is_empty() {
-        field::put_bytes(LABELS_REFS, refs, out);
-    }
-    out.extend_from_slice(numbers.as_slice());
-}
+/// No slot is this one.
+const NOT_REPEATED: (u32, u32) = (u32::MAX, 0);
 
 fn encode_block(block: &mut Block, table: &mut Table, refs: &mut Vec<u8>, what: Description<'_>) {
     let Table { symbols, blocks, .. } = table;

@@ -5,10 +5,11 @@ use prost::Message;
 
 use super::decode::{decode_v1, decode_v2};
 use super::v1::RequestBuilder;
-use super::{Counts, Limits, RecordEncoder, field};
+use super::{Counts, Limits, RecordEncoder, Scrape, field};
 use crate::model::{Description, Exemplar, Labels, METRIC_NAME, MetricType, SampleRef, stale_marker};
 use crate::proto;
 
+mod histograms;
 mod metadata;
 mod names;
 mod recurring;
@@ -47,6 +48,10 @@ fn samples(count: u32, timestamp: i64) -> Vec<SampleRef> {
     (0..count)
         .map(|slot| SampleRef { slot, generation: 0, value: f64::from(slot), timestamp, start: 0 })
         .collect()
+}
+
+fn beside<'a>(samples: &'a [SampleRef], exemplars: &'a [Exemplar]) -> Scrape<'a> {
+    Scrape { samples, exemplars, histograms: &[] }
 }
 
 fn encode(encoder: &mut RecordEncoder, samples: &[SampleRef], all: &[TestSeries]) -> Vec<(Counts, Vec<u8>)> {
@@ -166,8 +171,9 @@ fn rw_2_15_exemplars_go_with_their_samples_once_and_leave_no_symbols_behind() {
         }
         let samples = samples(5, scrape);
         let mut payloads = Vec::new();
-        encoder
-            .encode_with(&samples, &exemplars, describe(&all), |_, payload| payloads.push(payload.to_vec()));
+        encoder.encode_packed(&beside(&samples, &exemplars), describe(&all), |_, payload| {
+            payloads.push(payload.to_vec())
+        });
         let read: Vec<_> = payloads.iter().flat_map(|payload| read_v2(payload)).collect();
         assert_eq!(read, expected(&samples, &all));
         if scrape % 2 == 0 {
@@ -202,7 +208,7 @@ fn a_record_that_is_full_in_the_middle_of_exemplars_goes_on_with_the_next() {
             let exemplars: Vec<_> = (0..20).filter(|sample| sample % 3 != 1).map(exemplar).collect();
             let mut read = Vec::new();
             let mut traces = Vec::new();
-            encoder.encode_with(&samples, &exemplars, describe(&all), |_, payload| {
+            encoder.encode_packed(&beside(&samples, &exemplars), describe(&all), |_, payload| {
                 traces.extend(
                     exemplars_of(payload).into_iter().map(|(at, labels, ..)| (at + read.len(), labels)),
                 );

@@ -179,7 +179,10 @@ impl RequestBuilder {
         let Self { selection, symbols, labels, speller, message, .. } = self;
         let parsed = view::read_series(series)?;
         let (highest, spelling) = speller.spell(selection.names, record, symbols, parsed.refs, labels)?;
-        self.shapes.learn(known, series, (labels, spelling), highest);
+        // What is more than a sample is new each time.
+        if parsed.is_plain {
+            self.shapes.learn(known, series, (labels, spelling), highest);
+        }
         let unsent = selection.refuses(parsed.histogram);
         if let Some(unsent) =
             unsent.or_else(|| speller.refuses(labels, spelling, || parsed.timestamp(), message))

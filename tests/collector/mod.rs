@@ -16,7 +16,7 @@ use docker_remote_write::collector::{self, Collector, CollectorMetrics, Commands
 use docker_remote_write::model::{Labels, METRIC_NAME, is_stale_marker};
 use docker_remote_write::queue::{Config as QueueConfig, Queue, Storage};
 use docker_remote_write::scrape::{
-    Address, Config as ScrapeConfig, Escaping, LabelTemplates, Protocol, Relabelling,
+    Address, Config as ScrapeConfig, Escaping, HistogramForms, LabelTemplates, Protocol, Relabelling,
 };
 use docker_remote_write::wire::decode::decode_v2;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,6 +95,7 @@ impl Bench {
                 escaping: Escaping::AllowUtf8,
                 created_timestamps: false,
                 exemplars: true,
+                histograms: HistogramForms::Classic,
                 normalize_le: true,
                 honor_labels: false,
                 honor_timestamps: true,

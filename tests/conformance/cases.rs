@@ -240,7 +240,7 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "native histograms: on the wire only, none is read from a target yet",
+        "native histograms",
         &[
             "rw_1_07_and_2_23_exemplars_and_histograms_become_those_of_1_0",
             "rw_2_24_custom_bounds_are_left_out_of_1_0_and_stay_in_2_0",

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use docker_remote_write::exposition::{Entry, Parser};
 use docker_remote_write::model::Labels;
-use docker_remote_write::scrape::{Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Rules};
 
 const CAPTURE: &[u8] = include_bytes!("../fixtures/captures/01-one-container-running.prom");
 /// What a byte becomes: nothing, the end of the body, and bytes with a meaning of their own.
@@ -19,6 +19,7 @@ fn ingest() -> Ingest {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
+        histograms: HistogramForms::Classic,
         sample_limit: None,
         memory_limit: None,
         synthetic_series: true,
@@ -36,7 +37,13 @@ fn entries(body: &[u8]) -> (usize, bool) {
                 Ok(_) => samples += 1,
                 Err(_) => return (samples, false),
             },
-            Ok(Entry::Type { .. } | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment) => {}
+            Ok(
+                Entry::Histogram(_)
+                | Entry::Type { .. }
+                | Entry::Help { .. }
+                | Entry::Unit { .. }
+                | Entry::Comment,
+            ) => {}
             Err(_) => return (samples, false),
         }
     }

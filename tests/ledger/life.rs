@@ -10,7 +10,7 @@ use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{Config as QueueConfig, Ledger, Position, Queue, Storage};
 use docker_remote_write::remote::{Config as RemoteConfig, Sender, Tuning, spawn_with};
 use docker_remote_write::scrape::{
-    Address, Config as ScrapeConfig, Escaping, LabelTemplates, Protocol, Relabelling,
+    Address, Config as ScrapeConfig, Escaping, HistogramForms, LabelTemplates, Protocol, Relabelling,
 };
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -151,6 +151,7 @@ impl Life {
             escaping: Escaping::AllowUtf8,
             created_timestamps: false,
             exemplars: true,
+            histograms: HistogramForms::Classic,
             normalize_le: true,
             honor_labels: false,
             honor_timestamps: true,

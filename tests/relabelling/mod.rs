@@ -11,7 +11,7 @@ use std::time::Instant;
 use docker_remote_write::model::{Labels, SampleRef, is_stale_marker};
 use docker_remote_write::proto::v2::TimeSeries;
 use docker_remote_write::relabel::{self, NameFilter};
-use docker_remote_write::scrape::{Ingest, Relabelling, Report, Rules, ScrapeError};
+use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Report, Rules, ScrapeError};
 use docker_remote_write::wire::decode::decode_v2;
 use docker_remote_write::wire::{Limits, RecordEncoder};
 
@@ -25,6 +25,7 @@ fn defaults() -> Rules {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
+        histograms: HistogramForms::Classic,
         sample_limit: Some(200_000),
         memory_limit: None,
         synthetic_series: false,

@@ -7,7 +7,7 @@ mod model;
 use std::time::Instant;
 
 use docker_remote_write::model::{Escaping, Labels, MetricType};
-use docker_remote_write::scrape::{Ingest, Relabelling, Report, Rules, ScrapeError};
+use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Report, Rules, ScrapeError};
 use docker_remote_write::wire::decode::{decode_v1, decode_v2};
 use docker_remote_write::wire::v1::RequestBuilder;
 use docker_remote_write::wire::{Limits, Names, RecordEncoder, Selection};
@@ -53,6 +53,7 @@ fn rules(setup: &Setup) -> Rules {
         normalize_le: setup.normalize_le,
         created_timestamps: false,
         exemplars: true,
+        histograms: HistogramForms::Classic,
         sample_limit: setup.sample_limit,
         memory_limit: None,
         synthetic_series: setup.synthetic,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::Source;
 use crate::model::{Labels, is_stale_marker};
 use crate::queue::{Config, Fate, Position, Queue, Storage};
-use crate::scrape::{Format, Relabelling, Rules, ScrapeError};
+use crate::scrape::{Format, HistogramForms, Relabelling, Rules, ScrapeError};
 use crate::wire::decode::decode_v2;
 
 #[derive(Clone, Debug)]
@@ -59,6 +59,7 @@ impl Process {
             normalize_le: true,
             created_timestamps: false,
             exemplars: true,
+            histograms: HistogramForms::Classic,
             sample_limit: None,
             memory_limit: None,
             synthetic_series: true,
@@ -69,7 +70,7 @@ impl Process {
     }
 
     fn open(&self) -> BTreeSet<Labels> {
-        self.source.ingest.open_series().cloned().collect()
+        self.source.ingest.open_series().map(|(labels, _)| labels.clone()).collect()
     }
 
     async fn deliver(&self, receiver: &mut Receiver) {

@@ -138,6 +138,22 @@ pub(super) const HOST: &[Setting] = &[
     ),
     setting(
         Group::Scrape,
+        "SCRAPE_NATIVE_HISTOGRAMS",
+        Kind::Boolean,
+        Default::Value("false"),
+        "true",
+        "Whether native histograms of protobuf are taken, each as one sample, instead of the classic buckets of the same histogram. Prometheus calls it scrape_native_histograms.",
+    ),
+    setting(
+        Group::Scrape,
+        "ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS",
+        Kind::Boolean,
+        Default::Value("false"),
+        "true",
+        "Whether the classic buckets of a native histogram are taken beside it.",
+    ),
+    setting(
+        Group::Scrape,
         "SCRAPE_BODY_SIZE_LIMIT",
         size_or_off(1, TIB),
         Default::Value("16MiB"),

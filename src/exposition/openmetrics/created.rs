@@ -36,7 +36,7 @@ impl CreatedTimes {
                         self.times.insert(key, (series.value * 1000.0) as i64);
                     }
                 }
-                Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment => {}
+                Entry::Histogram(_) | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment => {}
             }
         }
     }

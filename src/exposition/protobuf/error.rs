@@ -3,7 +3,7 @@ use thiserror::Error;
 use crate::exposition::Reason;
 
 /// Why a protobuf exposition is refused, and where. The whole scrape fails (remote-write 4.16).
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 #[error("message {message}, byte {offset}: {reason}")]
 pub struct MessageError {
     /// The `MetricFamily` message, from 1.
@@ -15,7 +15,7 @@ pub struct MessageError {
 }
 
 /// What is wrong with a protobuf exposition.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum MessageReason {
     /// A length that reaches beyond its message, or a message that ends within a field.
     #[error("the message is cut off")]
@@ -57,6 +57,9 @@ pub enum MessageReason {
     /// A unit that the name does not end with.
     #[error("the unit \"{0}\" is no suffix of the metric's name")]
     UnitIsNoSuffix(String),
+    /// A native histogram that Prometheus would refuse.
+    #[error("native histogram {0}: {1}")]
+    Histogram(String, HistogramReason),
     /// A series that cannot be.
     #[error("{reason}: {excerpt}")]
     Series {
@@ -65,6 +68,76 @@ pub enum MessageReason {
         /// The series, as text.
         excerpt: String,
     },
+}
+
+/// What is wrong with a native histogram (remote-write 2.23).
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+pub enum HistogramReason {
+    /// Custom bounds (-53) have no place in this format.
+    #[error("schema {0} is none of -4 to 8")]
+    Schema(i32),
+    /// Only the first span may begin below zero.
+    #[error("{side} span {span} begins {offset} buckets behind the one before")]
+    SpanOffset {
+        /// On which side of zero.
+        side: Sign,
+        /// From 1.
+        span: usize,
+        /// What is negative.
+        offset: i64,
+    },
+    /// As many buckets as the spans say.
+    #[error("the {side} spans have {spans} buckets, and there are {buckets}")]
+    SpanLengths {
+        /// On which side of zero.
+        side: Sign,
+        /// The sum of their lengths.
+        spans: u64,
+        /// Counts or deltas.
+        buckets: u64,
+    },
+    /// Fewer than no observations.
+    #[error("{side} bucket {bucket} has a count of {count}")]
+    NegativeCount {
+        /// On which side of zero.
+        side: Sign,
+        /// From 1.
+        bucket: usize,
+        /// What is negative.
+        count: f64,
+    },
+    /// A place that no schema has.
+    #[error("a {side} bucket's index is outside of 32 bits")]
+    Index {
+        /// On which side of zero.
+        side: Sign,
+    },
+    /// Every observation is in one bucket, or is not a number.
+    #[error("{buckets} observations are in buckets, and {count} in all")]
+    Count {
+        /// The zero bucket included.
+        buckets: u128,
+        /// What it says of all of them.
+        count: u64,
+    },
+}
+
+/// A side of zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Below.
+    Negative,
+    /// Above.
+    Positive,
+}
+
+impl std::fmt::Display for Sign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Negative => "negative",
+            Self::Positive => "positive",
+        })
+    }
 }
 
 /// A reason and its offset; becomes a [`MessageError`] where the message's number is known.

@@ -33,8 +33,8 @@ pub(super) struct Counter {
 /// A summary or a classic histogram.
 #[derive(Debug, Default)]
 pub(super) struct Distribution {
-    count: u64,
-    count_float: f64,
+    pub(super) count: u64,
+    pub(super) count_float: f64,
     pub(super) sum: f64,
     /// Quantiles or buckets.
     pub(super) parts: Vec<Part>,

@@ -2,15 +2,18 @@
 //! spells them, in its order: buckets or quantiles, sum, count.
 
 mod error;
+mod histograms;
 mod metric;
 mod native;
+mod part;
 mod spell;
 mod wire;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub use error::{MessageError, MessageReason};
+pub use error::{HistogramReason, MessageError, MessageReason, Sign};
+pub use histograms::HistogramForms;
 
 use super::error::printable;
 use super::exemplar::{Exemplar, ExemplarLabels, Pair};
@@ -20,7 +23,8 @@ use super::parser::Entry;
 use super::series::Series;
 use crate::model::{MetricType, NORMAL_NAN_BITS};
 use error::MessageFault;
-use metric::{Distribution, FoundExemplar, Metric};
+use metric::{FoundExemplar, Metric};
+use part::{Part, after};
 use spell::{Bound, Spelling};
 use wire::Fields;
 
@@ -43,6 +47,7 @@ pub struct ProtobufParser<'a, 's> {
     /// Offset of the current message or metric.
     offset: usize,
     normalize: bool,
+    forms: HistogramForms,
     only: Option<&'s [&'s str]>,
     family: Option<Family<'a>>,
     current: Current,
@@ -68,16 +73,8 @@ enum Current {
     Unit,
     /// A part of the metric, and its value.
     Sample(Part, f64),
-}
-
-/// A sample's place in its metric.
-#[derive(Clone, Copy, Debug)]
-enum Part {
-    /// A quantile or a bucket by its place; behind the last bucket the one of infinity.
-    Bound(usize),
-    Sum,
-    /// The last one, and the only one of a counter, a gauge or an untyped metric.
-    Last,
+    /// The metric as a native histogram.
+    Histogram,
 }
 
 impl<'a, 's> ProtobufParser<'a, 's> {
@@ -91,6 +88,7 @@ impl<'a, 's> ProtobufParser<'a, 's> {
             message: 0,
             offset: 0,
             normalize,
+            forms: HistogramForms::Classic,
             only: None,
             family: None,
             current: Current::Nothing,
@@ -114,6 +112,13 @@ impl<'a, 's> ProtobufParser<'a, 's> {
         }
     }
 
+    /// Reads native histograms, too, or instead of classic ones.
+    #[must_use]
+    pub fn with_histograms(mut self, forms: HistogramForms) -> Self {
+        self.forms = forms;
+        self
+    }
+
     /// Leaves out all families but these.
     fn only(mut self, families: &'s [&'s str]) -> Self {
         self.only = Some(families);
@@ -130,18 +135,31 @@ impl<'a, 's> ProtobufParser<'a, 's> {
             Current::Help => Entry::Help { family: name, help: Cow::Borrowed(family.help) },
             Current::Type => Entry::Type { family: name, metric_type: family.metric_type },
             Current::Unit => Entry::Unit { family: name, unit: Cow::Borrowed(family.unit) },
-            Current::Sample(_, value) => {
-                let timestamp = self.scratch.metric.timestamp;
-                Entry::Series(Series {
-                    raw: &self.scratch.spelling.series,
-                    value: if value.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { value },
-                    timestamp: (timestamp != 0).then_some(timestamp),
-                    in_force: family.metric_type,
-                    body: &self.scratch.spelling.series,
-                    at: 0,
-                })
+            Current::Sample(_, value) => Entry::Series(self.series(value, family.metric_type)),
+            // All its labels are the metric's own: none of them is a bound, to be spelled as its type wants it.
+            Current::Histogram => {
+                Entry::Histogram(self.series(self.scratch.metric.histogram.sum, MetricType::Unknown))
             }
         })
+    }
+
+    fn series(&self, value: f64, in_force: MetricType) -> Series<'_> {
+        let timestamp = self.scratch.metric.timestamp;
+        Series {
+            raw: &self.scratch.spelling.series,
+            value: if value.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { value },
+            timestamp: (timestamp != 0).then_some(timestamp),
+            in_force,
+            body: &self.scratch.spelling.series,
+            at: 0,
+        }
+    }
+
+    fn found(&self, found: &FoundExemplar) -> Exemplar<'_> {
+        let FoundExemplar { message, value, timestamp } = found;
+        let value = if value.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { *value };
+        let labels = ExemplarLabels::Message(&self.body[message.clone()]);
+        Exemplar { labels, value, timestamp: *timestamp }
     }
 
     /// The number of the message that the parser stands in, from 1, and the offset of its metric, or of itself.
@@ -171,16 +189,13 @@ impl<'a, 's> ProtobufParser<'a, 's> {
                 _,
             ) => None,
         };
-        let FoundExemplar { message, value, timestamp } = found?;
-        let value = if value.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { *value };
-        let labels = ExemplarLabels::Message(&self.body[message.clone()]);
-        Some(Exemplar { labels, value, timestamp: *timestamp })
+        found.map(|found| self.found(found))
     }
 
     /// When the metric of the sample that the parser stands at was created, ms since the epoch.
     #[must_use]
     pub fn start_timestamp(&self) -> Option<i64> {
-        let Current::Sample(..) = self.current else { return None };
+        let (Current::Sample(..) | Current::Histogram) = self.current else { return None };
         let metric = &self.scratch.metric;
         match self.family.as_ref()?.metric_type {
             MetricType::Counter => metric.counter.created,
@@ -199,11 +214,13 @@ impl<'a, 's> ProtobufParser<'a, 's> {
                 let part = after(part, family.metric_type, &self.scratch.metric);
                 self.sample(part)
             }
-            (Current::Nothing | Current::Type | Current::Unit | Current::Sample(..), _) => {
+            (Current::Histogram, Some(_)) if self.is_classic_too() => self.sample(Part::Bound(0)),
+            (
+                Current::Nothing | Current::Type | Current::Unit | Current::Sample(..) | Current::Histogram,
+                _,
+            ) => {
                 if self.next_metric()? {
-                    let part =
-                        self.family.as_ref().map_or(Part::Last, |family| first(family, &self.scratch.metric));
-                    self.sample(part)
+                    self.first()
                 } else if self.next_family()? {
                     Current::Help
                 } else {
@@ -244,6 +261,18 @@ impl<'a, 's> ProtobufParser<'a, 's> {
             }
         }
         Ok(false)
+    }
+
+    /// The first sample of the metric.
+    fn first(&mut self) -> Current {
+        let Some(family) = &self.family else { return Current::Nothing };
+        let is_histogram = matches!(family.metric_type, MetricType::Histogram | MetricType::GaugeHistogram);
+        if is_histogram && self.forms != HistogramForms::Classic && self.scratch.metric.native.is_there() {
+            self.scratch.spelling.spell(family.name, "", None);
+            return Current::Histogram;
+        }
+        let part = part::first(family.metric_type, &self.scratch.metric);
+        self.sample(part)
     }
 
     /// Spells the series of this part.
@@ -353,43 +382,6 @@ fn family(body: &[u8], within: Range<usize>) -> Result<Option<Family<'_>>, Messa
     }
     let text = |range: Range<usize>| std::str::from_utf8(&body[range]).unwrap_or_default();
     Ok(Some(Family { name: text(name), help: text(help), unit: text(unit), metric_type, fields }))
-}
-
-fn first(family: &Family<'_>, metric: &Metric) -> Part {
-    match family.metric_type {
-        MetricType::Summary if metric.summary.parts.is_empty() => Part::Sum,
-        MetricType::Summary | MetricType::Histogram | MetricType::GaugeHistogram => Part::Bound(0),
-        MetricType::Unknown
-        | MetricType::Counter
-        | MetricType::Gauge
-        | MetricType::Info
-        | MetricType::StateSet => Part::Last,
-    }
-}
-
-/// The part behind one that is not the last.
-fn after(part: Part, metric_type: MetricType, metric: &Metric) -> Part {
-    match part {
-        Part::Bound(place) if has_bound_behind(place, metric_type, metric) => Part::Bound(place + 1),
-        Part::Bound(_) => Part::Sum,
-        Part::Sum | Part::Last => Part::Last,
-    }
-}
-
-/// Whether there is a bound behind `place`: a histogram's last one is infinity, written or not.
-fn has_bound_behind(place: usize, metric_type: MetricType, metric: &Metric) -> bool {
-    let is_infinity = |Distribution { parts, .. }: &Distribution| {
-        parts.get(place).is_none_or(|part| part.bound == f64::INFINITY)
-    };
-    match metric_type {
-        MetricType::Summary => place + 1 < metric.summary.parts.len(),
-        MetricType::Histogram | MetricType::GaugeHistogram => !is_infinity(&metric.histogram),
-        MetricType::Unknown
-        | MetricType::Counter
-        | MetricType::Gauge
-        | MetricType::Info
-        | MetricType::StateSet => false,
-    }
 }
 
 /// The samples of some families as text, each on a line of its own, up to the first error.

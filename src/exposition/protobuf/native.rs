@@ -1,10 +1,11 @@
-//! The fields of a `Histogram` message that make it a native one.
+//! The fields of a `Histogram` message that make it a native one, and the histogram that they are.
 
 use std::ops::Range;
 
-use super::error::MessageFault;
-use super::metric::{FoundExemplar, exemplar, narrow};
+use super::error::{HistogramReason, MessageFault, Sign};
+use super::metric::{Distribution, FoundExemplar, exemplar, narrow};
 use super::wire::{Field, Fields, Value};
+use crate::model::{self, EXPONENTIAL_SCHEMAS, Histogram, NORMAL_NAN_BITS};
 
 /// Buckets on one side of zero.
 #[derive(Debug, Default)]
@@ -58,6 +59,125 @@ impl Native {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// What Prometheus makes of them: what it refuses is refused, and empty buckets are left out, as it leaves them out.
+impl Native {
+    /// Whether the histogram has a native part. One without observations has to have a span, if only an empty one, or it is taken for a
+    /// classic one.
+    pub(super) fn is_there(&self) -> bool {
+        let is_above_zero = self.zero_threshold > 0.0 || self.zero_count > 0;
+        is_above_zero || !self.negative.spans.is_empty() || !self.positive.spans.is_empty()
+    }
+
+    /// The histogram that this is with `count` and `sum` of the same message. A count of floats says that all are floats.
+    pub(super) fn write(
+        &self,
+        whole: &Distribution,
+        is_gauge: bool,
+        histogram: &mut Histogram,
+    ) -> Result<(), HistogramReason> {
+        if !EXPONENTIAL_SCHEMAS.contains(&self.schema) {
+            return Err(HistogramReason::Schema(self.schema));
+        }
+        // The marker is ours to send: a target that exposes its bits does not end the series (remote-write 4.17).
+        let sum = if whole.sum.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { whole.sum };
+        if whole.count_float > 0.0 || self.zero_count_float > 0.0 {
+            let buckets = histogram.as_float();
+            (buckets.count, buckets.zero_count) = (whole.count_float, self.zero_count_float);
+            (buckets.schema, buckets.sum, buckets.is_gauge) = (self.schema, sum, is_gauge);
+            buckets.zero_threshold = self.zero_threshold;
+            self.negative.write_floats(Sign::Negative, &mut buckets.negative)?;
+            return self.positive.write_floats(Sign::Positive, &mut buckets.positive);
+        }
+        let buckets = histogram.as_integer();
+        (buckets.count, buckets.zero_count) = (whole.count, self.zero_count);
+        (buckets.schema, buckets.sum, buckets.is_gauge) = (self.schema, sum, is_gauge);
+        buckets.zero_threshold = self.zero_threshold;
+        let negative = self.negative.write_integers(Sign::Negative, &mut buckets.negative)?;
+        let positive = self.positive.write_integers(Sign::Positive, &mut buckets.positive)?;
+        let found = negative + positive + u128::from(self.zero_count);
+        // What is not a number is in no bucket.
+        let is_off = if sum.is_nan() { found > whole.count.into() } else { found != whole.count.into() };
+        if is_off { Err(HistogramReason::Count { buckets: found, count: whole.count }) } else { Ok(()) }
+    }
+}
+
+impl Side {
+    /// Returns how many observations there are.
+    fn write_integers(&self, sign: Sign, side: &mut model::Side<u64>) -> Result<u128, HistogramReason> {
+        let mut indices = self.indices(sign, self.deltas.len())?;
+        let (mut last, mut sum) = (0_i64, 0_u128);
+        for (bucket, delta) in self.deltas.iter().enumerate() {
+            let index = indices.next(sign)?;
+            last = last.wrapping_add(*delta);
+            let Ok(count) = u64::try_from(last) else {
+                #[expect(clippy::cast_precision_loss, reason = "for the message")]
+                let count = last as f64;
+                return Err(HistogramReason::NegativeCount { side: sign, bucket: bucket + 1, count });
+            };
+            sum += u128::from(count);
+            if count > 0 {
+                side.push(index, count).map_err(|_| HistogramReason::Index { side: sign })?;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn write_floats(&self, sign: Sign, side: &mut model::Side<f64>) -> Result<(), HistogramReason> {
+        let mut indices = self.indices(sign, self.counts.len())?;
+        for (bucket, count) in self.counts.iter().copied().enumerate() {
+            let index = indices.next(sign)?;
+            if count < 0.0 {
+                return Err(HistogramReason::NegativeCount { side: sign, bucket: bucket + 1, count });
+            }
+            if count != 0.0 {
+                side.push(index, count).map_err(|_| HistogramReason::Index { side: sign })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn indices(&self, side: Sign, buckets: usize) -> Result<Indices<'_>, HistogramReason> {
+        let (spans, buckets) = (self.spans.iter().map(|span| u64::from(span.1)).sum(), buckets as u64);
+        if spans != buckets {
+            return Err(HistogramReason::SpanLengths { side, spans, buckets });
+        }
+        Ok(Indices { spans: &self.spans, at: 0, left: 0, end: None })
+    }
+}
+
+/// Where the buckets are that spans speak of.
+struct Indices<'a> {
+    spans: &'a [(i32, u32)],
+    /// The next span.
+    at: usize,
+    /// Buckets left of the one before.
+    left: u32,
+    /// The index behind the last bucket; `None` before the first.
+    end: Option<i64>,
+}
+
+impl Indices<'_> {
+    /// The index of the next bucket; there are as many as the lengths of the spans say.
+    fn next(&mut self, side: Sign) -> Result<i64, HistogramReason> {
+        let mut offset = 0;
+        while self.left == 0
+            && let Some((gap, length)) = self.spans.get(self.at)
+        {
+            // Of an empty span only the offset counts: it adds to that of the next one.
+            offset += i64::from(*gap);
+            self.left = *length;
+            self.at += 1;
+        }
+        if offset < 0 && self.end.is_some() {
+            return Err(HistogramReason::SpanOffset { side, span: self.at, offset });
+        }
+        self.left = self.left.saturating_sub(1);
+        let index = self.end.unwrap_or_default() + offset;
+        self.end = Some(index + 1);
+        Ok(index)
     }
 }
 

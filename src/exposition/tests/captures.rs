@@ -78,7 +78,7 @@ fn each_series_of_a_real_engine_belongs_to_the_family_before_it() {
                         "{name}: {own} after {current}"
                     );
                 }
-                Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment => {}
+                Entry::Histogram(_) | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment => {}
             }
         }
     }

@@ -99,7 +99,11 @@ fn sum_and_count_carry_the_type_of_their_family() {
                 assert!(crate::exposition::belongs_to_family(&series.name().unwrap(), "h", series.in_force));
                 seen += 1;
             }
-            Entry::Type { .. } | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment => {}
+            Entry::Histogram(_)
+            | Entry::Type { .. }
+            | Entry::Help { .. }
+            | Entry::Unit { .. }
+            | Entry::Comment => {}
         }
     }
     assert_eq!(seen, 2);

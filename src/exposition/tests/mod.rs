@@ -6,6 +6,8 @@ mod captures;
 mod divergences;
 /// Generated input: prometheus-parse as the oracle where it is right, arbitrary and truncated bytes, guesses.
 mod generated;
+/// Native histograms of protobuf, prost as the oracle.
+mod native;
 /// OpenMetrics: vectors, what is refused, exemplars, `_created`.
 mod openmetrics;
 /// Delimited protobuf: the recorded bodies, every type, prost as the oracle.
@@ -58,6 +60,7 @@ fn see(entry: Entry<'_>) -> Result<Seen, ParseError> {
         Entry::Help { family, help } => Seen::Help(family.into_owned(), help.into_owned()),
         Entry::Unit { family, unit } => Seen::Unit(family.into_owned(), unit.into_owned()),
         Entry::Comment => Seen::Comment,
+        Entry::Histogram(series) => panic!("nobody has asked for native histograms: {series:?}"),
     })
 }
 

@@ -268,7 +268,7 @@ fn rw_4_26_created_lines_tell_when_the_series_beside_them_began() {
                 let skipped = crate::exposition::is_created(&series, &family);
                 starts.push((skipped, created.of(&series, &family)));
             }
-            Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment => {}
+            Entry::Histogram(_) | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment => {}
         }
     }
     let (kept, skipped) = (|start| (false, start), (true, None));

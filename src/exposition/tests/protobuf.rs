@@ -52,7 +52,7 @@ fn read(body: &[u8]) -> (Vec<Seen>, Vec<Extras>, Option<MessageError>) {
     read_with(body, &mut ProtobufScratch::default())
 }
 
-fn body(families: &[MetricFamily]) -> Vec<u8> {
+pub(super) fn body(families: &[MetricFamily]) -> Vec<u8> {
     families.iter().flat_map(Message::encode_length_delimited_to_vec).collect()
 }
 
@@ -66,7 +66,11 @@ fn refuse(families: &[MetricFamily]) -> MessageError {
     read(&body(families)).2.unwrap_or_else(|| panic!("accepted {families:?}"))
 }
 
-fn family(name: &str, metric_type: client::MetricType, metric: Vec<client::Metric>) -> MetricFamily {
+pub(super) fn family(
+    name: &str,
+    metric_type: client::MetricType,
+    metric: Vec<client::Metric>,
+) -> MetricFamily {
     MetricFamily {
         name: Some(name.into()),
         help: Some("help".into()),
@@ -76,19 +80,19 @@ fn family(name: &str, metric_type: client::MetricType, metric: Vec<client::Metri
     }
 }
 
-fn pair(name: &str, value: &str) -> client::LabelPair {
+pub(super) fn pair(name: &str, value: &str) -> client::LabelPair {
     client::LabelPair { name: Some(name.into()), value: Some(value.into()) }
 }
 
-fn at(seconds: i64, nanos: i32) -> Option<client::Timestamp> {
+pub(super) fn at(seconds: i64, nanos: i32) -> Option<client::Timestamp> {
     Some(client::Timestamp { seconds: Some(seconds), nanos: Some(nanos) })
 }
 
-fn bucket(bound: f64, count: u64) -> client::Bucket {
+pub(super) fn bucket(bound: f64, count: u64) -> client::Bucket {
     client::Bucket { cumulative_count: Some(count), upper_bound: Some(bound), ..Default::default() }
 }
 
-fn histogram(histogram: client::Histogram) -> client::Metric {
+pub(super) fn histogram(histogram: client::Histogram) -> client::Metric {
     client::Metric { histogram: Some(histogram), ..Default::default() }
 }
 

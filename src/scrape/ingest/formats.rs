@@ -40,7 +40,7 @@ impl Ingest {
                 Entry::Series(exposed) => self.append_series(&exposed, timestamp, report)?,
                 Entry::Type { family, metric_type } => self.families.set_type(&family, metric_type),
                 Entry::Help { family, help } => self.families.set_help(&family, &help),
-                Entry::Unit { .. } | Entry::Comment => {}
+                Entry::Unit { .. } | Entry::Comment | Entry::Histogram(_) => {}
             }
             self.check_memory(body, report)?;
         }
@@ -94,7 +94,8 @@ impl Ingest {
         // The parser lends out of it what is taken in here.
         let mut scratch = std::mem::take(&mut self.scratch);
         let read = {
-            let mut parser = ProtobufParser::new(body, &mut scratch, self.rules.normalize_le);
+            let mut parser = ProtobufParser::new(body, &mut scratch, self.rules.normalize_le)
+                .with_histograms(self.rules.histograms);
             loop {
                 match parser.next() {
                     None => break Ok(()),
@@ -109,6 +110,11 @@ impl Ingest {
                         }
                         self.attach(before, parser.start_timestamp(), parser.exemplar().as_ref(), timestamp);
                     }
+                    Some(Entry::Histogram(exposed)) => {
+                        if let Err(error) = self.append_histogram(&exposed, &parser, timestamp, report) {
+                            break Err(error.in_message(parser.place()));
+                        }
+                    }
                     Some(other) => self.describe_family(&other),
                     None => {}
                 }
@@ -121,9 +127,34 @@ impl Ingest {
         read
     }
 
+    /// A sample that is a native histogram. One that Prometheus would refuse fails the scrape, unless its series is dropped anyway.
+    fn append_histogram(
+        &mut self,
+        exposed: &exposition::Series<'_>,
+        parser: &ProtobufParser<'_, '_>,
+        timestamp: i64,
+        report: &mut Report,
+    ) -> Result<(), ScrapeError> {
+        let (before, taken) = (self.samples.len(), report.post_relabel);
+        self.append_beside(exposed, timestamp, report)?;
+        if self.samples.len() == before {
+            if report.post_relabel > taken {
+                self.histograms.check(|histogram| parser.histogram(histogram))?;
+            }
+            return Ok(());
+        }
+        self.histograms.take(before, |histogram| parser.histogram(histogram))?;
+        self.attach(before, parser.start_timestamp(), None, timestamp);
+        if self.rules.exemplars {
+            self.exemplars.take_of_histogram(before, self.samples[before].slot, parser.histogram_exemplars());
+        }
+        Ok(())
+    }
+
     /// Of the body, and of what is remembered of it so far.
     fn check_memory(&self, body: &[u8], report: &Report) -> Result<(), ScrapeError> {
-        let taken = (body.len() + self.lines.weight() + self.families.weight()) as u64;
+        let remembered = self.lines.weight() + self.families.weight() + self.histograms.weight();
+        let taken = (body.len() + remembered) as u64;
         match self.rules.memory_limit {
             Some(limit) if taken > limit => Err(ScrapeError::Memory { samples: report.scraped, limit }),
             Some(_) | None => Ok(()),
@@ -173,7 +204,7 @@ impl Ingest {
             Entry::Type { family, metric_type } => self.families.set_type(family, *metric_type),
             Entry::Help { family, help } => self.families.set_help(family, help),
             Entry::Unit { family, unit } => self.families.set_unit(family, unit),
-            Entry::Series(_) | Entry::Comment => {}
+            Entry::Series(_) | Entry::Histogram(_) | Entry::Comment => {}
         }
     }
 }
@@ -181,7 +212,7 @@ impl Ingest {
 /// Whether no receiver takes it.
 fn is_too_long(entry: &Entry<'_>) -> bool {
     match entry {
-        Entry::Series(exposed) => exposed.raw.len() > LONGEST,
+        Entry::Series(exposed) | Entry::Histogram(exposed) => exposed.raw.len() > LONGEST,
         Entry::Type { family, .. } => family.len() > LONGEST,
         Entry::Help { family, help } => family.len().max(help.len()) > LONGEST,
         Entry::Unit { family, unit } => family.len().max(unit.len()) > LONGEST,

@@ -1,5 +1,6 @@
 //! One scrape's body to samples: rollback, staleness, synthetic series. Pure; the timer and the socket are elsewhere.
 
+mod commit;
 mod discard;
 mod formats;
 mod rename;
@@ -12,16 +13,17 @@ pub use discard::Discarded;
 
 use super::cache::{Line, LineCache, Spelling};
 use super::error::ScrapeError;
-use super::exemplars::Exemplars;
+use super::exemplars::{DiscardedExemplars, Exemplars};
 use super::families::{Families, Truncated};
 use super::footprint;
+use super::histograms::Histograms;
 use super::open_series::OpenSeries;
 use super::relabelling::{Naming, Relabelling};
 use super::series::SeriesTable;
 use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
-use crate::exposition::{CreatedTimes, Format, ProtobufScratch, Series as ExposedSeries};
-use crate::model::{Description, Exemplar, Labels, MetricType, STALE_MARKER_BITS, SampleRef};
+use crate::exposition::{CreatedTimes, Format, HistogramForms, ProtobufScratch, Series as ExposedSeries};
+use crate::model::{Description, Exemplar, HistogramSample, Labels, MetricType, SampleRef};
 use discard::{Discard, MAX_AHEAD_MS, MAX_BEHIND_MS};
 use staleness::Vanished;
 
@@ -42,6 +44,8 @@ pub struct Rules {
     pub created_timestamps: bool,
     /// `SCRAPE_EXEMPLARS`.
     pub exemplars: bool,
+    /// `SCRAPE_NATIVE_HISTOGRAMS`, `ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS`.
+    pub histograms: HistogramForms,
     /// `SCRAPE_SAMPLE_LIMIT`.
     pub sample_limit: Option<u64>,
     /// What the body and all that is remembered may take, as an estimate in bytes; more fails the scrape.
@@ -71,6 +75,8 @@ pub struct Report {
     pub markers: u64,
     /// HELP texts that were too long.
     pub truncated: Truncated,
+    /// Exemplars that were exposed but not handed on; none when the scrape failed.
+    pub exemplars_discarded: DiscardedExemplars,
     /// The first series whose sample was discarded, and why, for the log.
     pub first_discarded: Option<(String, &'static str)>,
 }
@@ -100,6 +106,7 @@ pub struct Ingest {
     scratch: ProtobufScratch,
     created: CreatedTimes,
     exemplars: Exemplars,
+    histograms: Histograms,
     /// What a protobuf body says of the engine.
     engine_lines: Vec<u8>,
 }
@@ -131,6 +138,7 @@ impl Ingest {
             scratch: ProtobufScratch::default(),
             created: CreatedTimes::default(),
             exemplars: Exemplars::default(),
+            histograms: Histograms::default(),
             engine_lines: Vec::new(),
         }
     }
@@ -216,6 +224,12 @@ impl Ingest {
         self.exemplars.taken()
     }
 
+    /// The native histograms among these samples, in their order.
+    #[must_use]
+    pub fn histograms(&self) -> &[HistogramSample] {
+        self.histograms.taken()
+    }
+
     /// What the series of a sample is; valid until the next scrape.
     #[must_use]
     pub fn describe(&self, slot: u32) -> Description<'_> {
@@ -226,6 +240,7 @@ impl Ingest {
         self.scrape += 1;
         self.samples.clear();
         self.exemplars.begin();
+        self.histograms.begin();
         self.tracked_now.clear();
         self.series.begin(self.last_timestamp);
         self.open.begin();
@@ -262,7 +277,7 @@ impl Ingest {
         started: Instant,
         mut report: Report,
     ) -> Report {
-        self.exemplars.conclude(report.failure.is_none());
+        report.exemplars_discarded = self.exemplars.conclude(report.failure.is_none());
         report.truncated = self.families.take_truncated();
         report.markers = self.mark_vanished(timestamp, vanished);
         self.append_synthetic(timestamp, started, &mut report);
@@ -295,6 +310,7 @@ impl Ingest {
         self.open.begin();
         self.samples.clear();
         self.exemplars.roll_back();
+        self.histograms.roll_back();
         self.tracked_now.clear();
         (report.discarded, report.filtered) = (Discarded::default(), 0);
         report.first_discarded = None;
@@ -421,28 +437,6 @@ impl Ingest {
                 self.count_discarded(slot, cause, report);
             }
         }
-    }
-
-    fn commit(&mut self, timestamp: i64) {
-        for (at, sample) in self.samples.iter_mut().enumerate() {
-            // Only now: a HELP or TYPE may stand behind its samples, or come as a series ends.
-            sample.generation = self.series.refresh_metadata(sample.slot, &self.families);
-            let slot = sample.slot;
-            let series = self.series.get_mut(slot);
-            (series.last_timestamp, series.last_value) = (sample.timestamp, sample.value.to_bits());
-            match (series.open, series.last_value == STALE_MARKER_BITS) {
-                (true, false) => {}
-                (true, true) => self.open.ends(slot, at, &mut series.open),
-                (false, true) => {}
-                (false, false) => {
-                    if series.tracked == self.scrape || series.is_synthetic() {
-                        self.open.goes_on(slot, at, &mut series.open);
-                    }
-                }
-            }
-        }
-        self.open.conclude(self.samples.len(), &mut self.series);
-        self.last_timestamp = self.last_timestamp.max(timestamp);
     }
 }
 

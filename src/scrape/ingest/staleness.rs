@@ -2,7 +2,7 @@
 
 use super::super::open_series::SeriesChange;
 use super::Ingest;
-use crate::model::{Labels, STALE_MARKER_BITS, SampleRef, stale_marker};
+use crate::model::{Labels, STALE_MARKER_BITS, SampleKind, SampleRef, stale_marker};
 
 /// Which series are gone.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +18,9 @@ pub(super) enum Vanished {
 impl Ingest {
     /// Takes over what the process before has left open: what the first good scrape lacks of it ends there, with these very labels; the
     /// rest simply goes on (remote-write 3.07). To be called before the first scrape.
-    pub fn restore(&mut self, open: impl IntoIterator<Item = Labels>) {
-        for labels in open {
-            self.open.restore(labels, &mut self.series);
+    pub fn restore(&mut self, open: impl IntoIterator<Item = (Labels, SampleKind)>) {
+        for (labels, kind) in open {
+            self.open.restore(labels, kind, &mut self.series);
         }
     }
 
@@ -31,8 +31,8 @@ impl Ingest {
         self.open.changes()
     }
 
-    /// All series that have begun and not ended.
-    pub fn open_series(&self) -> impl Iterator<Item = &Labels> {
+    /// All series that have begun and not ended, and what their samples are.
+    pub fn open_series(&self) -> impl Iterator<Item = (&Labels, SampleKind)> {
         self.series.open()
     }
 
@@ -71,6 +71,12 @@ impl Ingest {
         markers
     }
 
+    /// What the newest sample is that this scrape has of a series.
+    fn kind_of_newest(&self, slot: u32) -> SampleKind {
+        let newest = self.samples.iter().rposition(|sample| sample.slot == slot);
+        newest.map_or(SampleKind::Float, |sample| self.histograms.kind_of(sample))
+    }
+
     /// A marker that would not be the newest sample of its series is dropped in silence (remote-write 3.09), and so is one for a series
     /// that has ended or never began.
     pub(super) fn mark(&mut self, slot: u32, timestamp: i64) -> bool {
@@ -84,6 +90,11 @@ impl Ingest {
         }
         (series.touched, series.touched_timestamp) = (scrape, timestamp);
         let generation = series.generation;
+        let kind = if touched { self.kind_of_newest(slot) } else { self.series.get_mut(slot).kind };
+        match kind {
+            SampleKind::Float => {}
+            SampleKind::Histogram(kind) => self.histograms.end(self.samples.len(), kind),
+        }
         self.samples.push(SampleRef { slot, generation, value: stale_marker(), timestamp, start: 0 });
         true
     }

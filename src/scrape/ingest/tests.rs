@@ -13,8 +13,9 @@ use std::time::Instant;
 
 use super::{Ingest, Report, Rules};
 use crate::model::{Labels, MetricType, is_stale_marker};
-use crate::scrape::{Relabelling, ScrapeError};
+use crate::scrape::{HistogramForms, Relabelling, ScrapeError};
 
+mod native;
 mod repeated;
 mod restart;
 mod returns;
@@ -28,6 +29,7 @@ fn rules() -> Rules {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
+        histograms: HistogramForms::Classic,
         sample_limit: None,
         memory_limit: None,
         synthetic_series: false,

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::super::super::open_series::ChangeKind;
 use super::*;
+use crate::model::SampleKind;
 
 /// A target whose open series are kept as whoever reads the changes would keep them.
 struct Kept {
@@ -16,7 +17,7 @@ struct Kept {
 impl Kept {
     fn new(rules: Rules, left: BTreeSet<Labels>) -> Self {
         let mut target = Target::new(rules);
-        target.ingest.restore(left.iter().cloned());
+        target.ingest.restore(left.iter().map(|labels| (labels.clone(), SampleKind::Float)));
         Self { target, open: left }
     }
 
@@ -41,7 +42,8 @@ impl Kept {
             }
             before = change.sample;
         }
-        assert_eq!(ingest.open_series().cloned().collect::<BTreeSet<_>>(), self.open);
+        let open: BTreeSet<_> = ingest.open_series().map(|(labels, _)| labels.clone()).collect();
+        assert_eq!(open, self.open);
     }
 
     fn scrape(&mut self, timestamp: i64, body: &str) -> Vec<String> {

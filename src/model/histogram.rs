@@ -1,0 +1,219 @@
+use std::ops::RangeInclusive;
+
+use super::{STALE_MARKER_BITS, stale_marker};
+
+/// Schemas whose bounds are powers of `2^(2^-schema)`.
+pub const EXPONENTIAL_SCHEMAS: RangeInclusive<i32> = -4..=8;
+
+/// The schema whose bounds are [`Buckets::custom_bounds`].
+pub const CUSTOM_BOUNDS_SCHEMA: i32 = -53;
+
+/// A native histogram (remote-write 2.23): one sample with buckets of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Histogram {
+    /// Observations are counted.
+    Integer(Buckets<u64>),
+    /// Counts may be any number, as after an aggregation.
+    Float(Buckets<f64>),
+}
+
+/// What a native histogram has counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Buckets<N> {
+    /// One of [`EXPONENTIAL_SCHEMAS`], or [`CUSTOM_BOUNDS_SCHEMA`].
+    pub schema: i32,
+    /// Of all observations, those that are not a number included.
+    pub count: N,
+    /// Of all observed values; the staleness marker's bits end the series (remote-write 2.16).
+    pub sum: f64,
+    /// Observations up to this far from zero are in the zero bucket.
+    pub zero_threshold: f64,
+    /// The zero bucket.
+    pub zero_count: N,
+    /// Buckets below zero, from the one next to it downwards.
+    pub negative: Side<N>,
+    /// Buckets above zero, from the one next to it upwards.
+    pub positive: Side<N>,
+    /// Upper bounds of the positive buckets, ascending, without infinity; empty with any other schema.
+    pub custom_bounds: Vec<f64>,
+    /// Whether it may go down: a gauge histogram.
+    pub is_gauge: bool,
+}
+
+/// Buckets on one side of zero. None of them is empty, as Prometheus stores them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Side<N> {
+    /// Runs of buckets: as many as there are counts.
+    pub spans: Vec<Span>,
+    /// Observations in each bucket, not cumulated.
+    pub counts: Vec<N>,
+    /// The index behind the last bucket.
+    next: i64,
+}
+
+/// A run of buckets with successive indices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// How far it begins behind the end of the span before; the index of its bucket if it is the first.
+    pub offset: i32,
+    /// Buckets in it.
+    pub length: u32,
+}
+
+/// The index of a bucket is none of 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexOverflow;
+
+impl<N> Side<N> {
+    /// Makes it empty, and keeps its memory.
+    pub fn clear(&mut self) {
+        self.spans.clear();
+        self.counts.clear();
+        self.next = 0;
+    }
+
+    /// Adds a bucket behind those before; `index` is larger than theirs.
+    ///
+    /// # Errors
+    /// When the index, or the gap before it, does not fit a span.
+    pub fn push(&mut self, index: i64, count: N) -> Result<(), IndexOverflow> {
+        match self.spans.last_mut().filter(|_| index == self.next) {
+            Some(span) => span.length += 1,
+            None => {
+                let offset = i32::try_from(index - self.next).map_err(|_| IndexOverflow)?;
+                self.spans.push(Span { offset, length: 1 });
+            }
+        }
+        i32::try_from(index).map_err(|_| IndexOverflow)?;
+        self.next = index + 1;
+        self.counts.push(count);
+        Ok(())
+    }
+}
+
+impl<N: Default> Buckets<N> {
+    /// Makes it one without observations, and keeps its memory.
+    pub fn clear(&mut self) {
+        let Self { negative, positive, custom_bounds, .. } = std::mem::take(self);
+        *self = Self { negative, positive, custom_bounds, ..Self::default() };
+        self.negative.clear();
+        self.positive.clear();
+        self.custom_bounds.clear();
+    }
+}
+
+impl Default for Histogram {
+    /// One without observations.
+    fn default() -> Self {
+        Self::Integer(Buckets::default())
+    }
+}
+
+impl Histogram {
+    /// What ends a series of histograms of this kind (remote-write 2.16).
+    #[must_use]
+    pub fn stale(kind: HistogramKind) -> Self {
+        match kind {
+            HistogramKind::Integer => Self::Integer(Buckets { sum: stale_marker(), ..Buckets::default() }),
+            HistogramKind::Float => Self::Float(Buckets { sum: stale_marker(), ..Buckets::default() }),
+        }
+    }
+
+    /// Whether it ends its series.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.sum().to_bits() == STALE_MARKER_BITS
+    }
+
+    /// Of all observed values.
+    #[must_use]
+    pub const fn sum(&self) -> f64 {
+        match self {
+            Self::Integer(buckets) => buckets.sum,
+            Self::Float(buckets) => buckets.sum,
+        }
+    }
+
+    /// Which kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> HistogramKind {
+        match self {
+            Self::Integer(_) => HistogramKind::Integer,
+            Self::Float(_) => HistogramKind::Float,
+        }
+    }
+
+    /// Makes it one of integers without observations; memory of such a one is kept.
+    pub fn as_integer(&mut self) -> &mut Buckets<u64> {
+        if let Self::Float(_) = self {
+            *self = Self::Integer(Buckets::default());
+        }
+        match self {
+            Self::Integer(buckets) => {
+                buckets.clear();
+                buckets
+            }
+            Self::Float(_) => unreachable!("it has just become one of integers"),
+        }
+    }
+
+    /// Makes it one of floats without observations; memory of such a one is kept.
+    pub fn as_float(&mut self) -> &mut Buckets<f64> {
+        if let Self::Integer(_) = self {
+            *self = Self::Float(Buckets::default());
+        }
+        match self {
+            Self::Float(buckets) => {
+                buckets.clear();
+                buckets
+            }
+            Self::Integer(_) => unreachable!("it has just become one of floats"),
+        }
+    }
+
+    /// Spans, buckets and custom bounds: each takes about 8 bytes.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        let side = |spans: &[Span], counts: usize| spans.len() + counts;
+        match self {
+            Self::Integer(Buckets { negative, positive, custom_bounds, .. }) => {
+                side(&negative.spans, negative.counts.len())
+                    + side(&positive.spans, positive.counts.len())
+                    + custom_bounds.len()
+            }
+            Self::Float(Buckets { negative, positive, custom_bounds, .. }) => {
+                side(&negative.spans, negative.counts.len())
+                    + side(&positive.spans, positive.counts.len())
+                    + custom_bounds.len()
+            }
+        }
+    }
+}
+
+/// How a native histogram counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HistogramKind {
+    /// In integers.
+    Integer,
+    /// In floats.
+    Float,
+}
+
+/// What the samples of a series are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SampleKind {
+    /// Floats.
+    #[default]
+    Float,
+    /// Native histograms.
+    Histogram(HistogramKind),
+}
+
+/// A native histogram that is a sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HistogramSample {
+    /// Its place among the samples of its scrape; that sample's value is its sum.
+    pub sample: usize,
+    /// It.
+    pub histogram: Histogram,
+}

@@ -1,0 +1,87 @@
+//! The native histograms of one scrape, in room that is kept from scrape to scrape.
+
+use super::footprint;
+use crate::model::{Histogram, HistogramKind, HistogramSample, SampleKind};
+
+/// Those of one target.
+#[derive(Debug, Default)]
+pub(super) struct Histograms {
+    /// The first `taken` are those of this scrape; behind them is room for more.
+    all: Vec<HistogramSample>,
+    taken: usize,
+    /// See [`footprint`].
+    weight: usize,
+}
+
+impl Histograms {
+    /// Begins a scrape. One huge scrape must not hold its memory for ever.
+    pub(super) fn begin(&mut self) {
+        const KEPT: usize = 1 << 20;
+        if self.weight > KEPT {
+            self.all = Vec::new();
+        }
+        self.roll_back();
+    }
+
+    /// Nothing of this scrape was taken.
+    pub(super) fn roll_back(&mut self) {
+        (self.taken, self.weight) = (0, 0);
+    }
+
+    /// Takes the histogram that `write` writes; it is the sample of this number.
+    ///
+    /// # Errors
+    /// Those of `write`; nothing is taken then.
+    pub(super) fn take<E>(
+        &mut self,
+        sample: usize,
+        write: impl FnOnce(&mut Histogram) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.all.len() == self.taken {
+            self.all.push(HistogramSample::default());
+        }
+        let taken = &mut self.all[self.taken];
+        taken.sample = sample;
+        write(&mut taken.histogram)?;
+        self.taken += 1;
+        self.weight += footprint::of_histogram(taken.histogram.parts());
+        Ok(())
+    }
+
+    /// As [`Histograms::take`], but only looks whether it could be written.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub(super) fn check<E>(&mut self, write: impl FnOnce(&mut Histogram) -> Result<(), E>) -> Result<(), E> {
+        let (taken, weight) = (self.taken, self.weight);
+        let written = self.take(0, write);
+        (self.taken, self.weight) = (taken, weight);
+        written
+    }
+
+    /// Takes the marker that ends a series of this kind; it is the sample of this number.
+    pub(super) fn end(&mut self, sample: usize, kind: HistogramKind) {
+        let stale = Histogram::stale(kind);
+        let Ok(()) = self.take(sample, |histogram| {
+            *histogram = stale;
+            Ok::<(), std::convert::Infallible>(())
+        });
+    }
+
+    /// In the order of their samples.
+    pub(super) fn taken(&self) -> &[HistogramSample] {
+        &self.all[..self.taken]
+    }
+
+    /// What the sample of this number is.
+    pub(super) fn kind_of(&self, sample: usize) -> SampleKind {
+        let taken = self.taken();
+        let at = taken.binary_search_by_key(&sample, |histogram| histogram.sample);
+        at.map_or(SampleKind::Float, |at| SampleKind::Histogram(taken[at].histogram.kind()))
+    }
+
+    /// How many bytes all this takes, as an estimate (see [`footprint`]).
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+}
