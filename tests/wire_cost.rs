@@ -19,7 +19,7 @@ fn records() -> Vec<(Vec<u8>, u32)> {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
-        histograms: HistogramForms::Classic,
+        histograms: HistogramForms::CLASSIC,
         sample_limit: None,
         memory_limit: None,
         synthetic_series: true,

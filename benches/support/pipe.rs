@@ -31,7 +31,7 @@ pub(crate) fn rules() -> Rules {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
-        histograms: HistogramForms::Classic,
+        histograms: HistogramForms::CLASSIC,
         sample_limit: Some(200_000),
         memory_limit: None,
         synthetic_series: true,

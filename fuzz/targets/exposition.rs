@@ -210,7 +210,7 @@ fn ingest(honor_timestamps: bool) -> Ingest {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
-        histograms: HistogramForms::Classic,
+        histograms: HistogramForms::CLASSIC,
         sample_limit: Some(1_000),
         memory_limit: Some(1 << 20),
         synthetic_series: false,

@@ -140,7 +140,7 @@ mod tests {
             escaping: Escaping::AllowUtf8,
             created_timestamps: false,
             exemplars: true,
-            histograms: HistogramForms::Classic,
+            histograms: HistogramForms::CLASSIC,
             normalize_le: true,
             honor_labels: false,
             honor_timestamps: true,

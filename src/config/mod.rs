@@ -119,6 +119,18 @@ fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
     let endpoints = read_endpoints(reader, reload_interval);
     let queue = read_queue(reader);
     let scrape = target::read(reader, hostname);
+    if let (Some(endpoints), Some(scrape)) = (&endpoints, &scrape)
+        && scrape.histograms.converted
+    {
+        for remote::Config { name, .. } in
+            endpoints.iter().filter(|one| one.message == remote::ProtobufMessage::V1)
+        {
+            let text = format!(
+                "the endpoint {name} is sent 1.0, which has no custom buckets: these histograms are dropped there"
+            );
+            reader.warn(target::CONVERTED, text);
+        }
+    }
     let shutdown_drain_timeout = read_drain_timeout(reader);
     let stale_markers_on_stop = reader.boolean("STALE_MARKERS_ON_STOP");
     let self_metrics = reader.boolean("SELF_METRICS");

@@ -13,6 +13,7 @@ use crate::scrape::{
 
 const INTERVAL: &str = "SCRAPE_INTERVAL";
 const TIMEOUT: &str = "SCRAPE_TIMEOUT";
+pub(super) const CONVERTED: &str = "CONVERT_CLASSIC_HISTOGRAMS_TO_NHCB";
 const EXTERNAL_LABELS: &str = "EXTERNAL_LABELS";
 
 /// Prometheus's own default, where the interval leaves room for it.
@@ -77,21 +78,18 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
 fn read_histograms(reader: &mut Reader<'_>, protocols: Option<&[Protocol]>) -> Option<HistogramForms> {
     const NATIVE: &str = "SCRAPE_NATIVE_HISTOGRAMS";
     const CLASSIC: &str = "ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS";
-    let (native, classic) = (reader.boolean(NATIVE), reader.boolean(CLASSIC));
+    let [native, converted, classic_too] = [NATIVE, CONVERTED, CLASSIC].map(|name| reader.boolean(name));
     let is_asked_for = |protocols: &[Protocol]| protocols.first() == Some(&Protocol::PrometheusProto);
     if native == Some(true) && !protocols.is_none_or(is_asked_for) {
         let text = "has effect in PrometheusProto alone, which SCRAPE_PROTOCOLS does not ask for first";
         reader.warn(NATIVE, text);
     }
-    if (native, classic) == (Some(false), Some(true)) {
-        reader
-            .warn(CLASSIC, format!("has no effect without {NATIVE}: classic buckets are all that is taken"));
+    if (native, converted, classic_too) == (Some(false), Some(false), Some(true)) {
+        let text =
+            format!("has no effect without {NATIVE} or {CONVERTED}: classic series are all that is taken");
+        reader.warn(CLASSIC, text);
     }
-    Some(match (native?, classic?) {
-        (false, _) => HistogramForms::Classic,
-        (true, false) => HistogramForms::Native,
-        (true, true) => HistogramForms::Both,
-    })
+    Some(HistogramForms { native: native?, converted: converted?, classic_too: classic_too? })
 }
 
 /// Prometheus's names with commas between them, in brackets as in its own configuration or not.

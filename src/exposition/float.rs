@@ -22,7 +22,7 @@ pub(super) fn parse_value(text: &[u8]) -> Option<f64> {
     parse_float(std::str::from_utf8(text).ok()?)
 }
 
-fn parse_float(text: &str) -> Option<f64> {
+pub(super) fn parse_float(text: &str) -> Option<f64> {
     let value: f64 = text.parse().ok()?;
     if value.is_nan() {
         // Rust reads `-nan`, Go does not.

@@ -18,6 +18,8 @@
 //! - a quoted family name after `# HELP` or `# TYPE` is unescaped like any other quoted name;
 //! - `le` values that only Go reads as numbers (hexadecimal, `1_000`) keep their spelling.
 
+mod classic;
+mod collation;
 mod error;
 mod escape;
 mod exemplar;
@@ -36,6 +38,7 @@ mod tests;
 /// 4 KiB), and each of its bytes stands a dozen times in memory on its way.
 pub const LONGEST: usize = 128 << 10;
 
+pub use collation::{Collation, Gathered};
 pub use error::{ParseError, Place, Reason};
 pub use exemplar::{Exemplar, Pair};
 pub use family::belongs_to_family;

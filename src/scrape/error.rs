@@ -118,6 +118,29 @@ pub enum ScrapeError {
 }
 
 impl ScrapeError {
+    /// What is wrong with a series that stands in several lines, told of one of them.
+    pub(super) fn in_line(self, place: Place) -> Self {
+        match self {
+            Self::Parse(ParseError { reason, .. }) => {
+                let Place { line, column, excerpt } = place;
+                Self::Parse(ParseError { line, column, reason, excerpt })
+            }
+            Self::Relabelled { place: _, reason } => Self::Relabelled { place, reason },
+            Self::Connect { .. }
+            | Self::Exchange { .. }
+            | Self::Timeout { .. }
+            | Self::Status { .. }
+            | Self::ContentType { .. }
+            | Self::BodySize { .. }
+            | Self::Message(_)
+            | Self::Panicked
+            | Self::RelabelledMessage { .. }
+            | Self::TooLong { .. }
+            | Self::Memory { .. }
+            | Self::SampleLimit { .. } => self,
+        }
+    }
+
     /// What is wrong with a series, told of a protobuf exposition: it has messages, and no lines.
     pub(super) fn in_message(self, (message, offset): (u32, usize)) -> Self {
         match self {

@@ -95,7 +95,7 @@ impl Bench {
                 escaping: Escaping::AllowUtf8,
                 created_timestamps: false,
                 exemplars: true,
-                histograms: HistogramForms::Classic,
+                histograms: HistogramForms::CLASSIC,
                 normalize_le: true,
                 honor_labels: false,
                 honor_timestamps: true,

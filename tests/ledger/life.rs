@@ -151,7 +151,7 @@ impl Life {
             escaping: Escaping::AllowUtf8,
             created_timestamps: false,
             exemplars: true,
-            histograms: HistogramForms::Classic,
+            histograms: HistogramForms::CLASSIC,
             normalize_le: true,
             honor_labels: false,
             honor_timestamps: true,

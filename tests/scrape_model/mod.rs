@@ -53,7 +53,7 @@ fn rules(setup: &Setup) -> Rules {
         normalize_le: setup.normalize_le,
         created_timestamps: false,
         exemplars: true,
-        histograms: HistogramForms::Classic,
+        histograms: HistogramForms::CLASSIC,
         sample_limit: setup.sample_limit,
         memory_limit: None,
         synthetic_series: setup.synthetic,

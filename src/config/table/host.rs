@@ -146,11 +146,19 @@ pub(super) const HOST: &[Setting] = &[
     ),
     setting(
         Group::Scrape,
+        "CONVERT_CLASSIC_HISTOGRAMS_TO_NHCB",
+        Kind::Boolean,
+        Default::Value("false"),
+        "true",
+        "Whether classic histograms are taken as native ones with custom buckets (schema -53), each as one sample. Only 2.0 can carry them.",
+    ),
+    setting(
+        Group::Scrape,
         "ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS",
         Kind::Boolean,
         Default::Value("false"),
         "true",
-        "Whether the classic buckets of a native histogram are taken beside it.",
+        "Whether the classic series are taken beside native and converted histograms.",
     ),
     setting(
         Group::Scrape,

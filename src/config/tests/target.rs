@@ -39,6 +39,33 @@ fn rw_4_31_a_target_behind_a_unix_socket_bears_the_hosts_name() {
 }
 
 #[test]
+fn histograms_are_read_as_asked_and_what_has_no_effect_is_said() {
+    const NATIVE: (&str, &str) = ("SCRAPE_NATIVE_HISTOGRAMS", "true");
+    const CONVERTED: (&str, &str) = ("CONVERT_CLASSIC_HISTOGRAMS_TO_NHCB", "true");
+    const CLASSIC_TOO: (&str, &str) = ("ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS", "true");
+    const TEXT: (&str, &str) = ("SCRAPE_PROTOCOLS", "PrometheusText0.0.4,PrometheusProto");
+    const OLD: (&str, &str) = ("REMOTE_WRITE_PROTOBUF_MESSAGE", "prometheus.WriteRequest");
+    const ALL: HistogramForms = HistogramForms { native: true, converted: true, classic_too: true };
+    const NO_EFFECT: HistogramForms = HistogramForms { classic_too: true, ..HistogramForms::CLASSIC };
+    type Case = (&'static [(&'static str, &'static str)], HistogramForms, &'static [&'static str]);
+    let cases: [Case; 7] = [
+        (&[], HistogramForms::CLASSIC, &[]),
+        (&[NATIVE], HistogramForms::NATIVE, &[]),
+        (&[NATIVE, CLASSIC_TOO], HistogramForms::BOTH, &[]),
+        (&[NATIVE, CONVERTED, CLASSIC_TOO], ALL, &[]),
+        (&[NATIVE, TEXT], HistogramForms::NATIVE, &["SCRAPE_NATIVE_HISTOGRAMS"]),
+        (&[CLASSIC_TOO], NO_EFFECT, &["ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS"]),
+        (&[CONVERTED, TEXT, OLD], HistogramForms::CONVERTED, &["CONVERT_CLASSIC_HISTOGRAMS_TO_NHCB"]),
+    ];
+    for (pairs, expected, warned) in cases {
+        let loaded = load(pairs).unwrap();
+        assert_eq!(loaded.config.scrape.histograms, expected, "{pairs:?}");
+        let about: Vec<&str> = loaded.warnings.iter().map(|warning| warning.setting.as_str()).collect();
+        assert_eq!(about, warned, "{pairs:?}");
+    }
+}
+
+#[test]
 fn an_unknown_placeholder_is_a_problem_that_lists_the_known_ones() {
     let known = "unknown placeholder; known are {{hostname}}, {{daemon_id}}, {{engine_version}}, {{node_id}}, {{swarm_id}}";
     for (text, what) in

@@ -1,22 +1,41 @@
 //! A metric as a native histogram.
 
-use super::ProtobufParser;
 use super::error::{MessageError, MessageReason};
 use super::metric::Metric;
+use super::{Current, ProtobufParser, ProtobufScratch, normal};
 use crate::exposition::error::printable;
 use crate::exposition::exemplar::Exemplar;
 use crate::model::{Histogram, MetricType};
 
-/// What is read of a histogram that has classic buckets and native ones (remote-write 4.27, 4.28).
+/// What is read of histograms. Without any of these it is the series of the classic ones (remote-write 4.28).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HistogramForms {
-    /// The classic buckets alone.
-    #[default]
-    Classic,
-    /// The native ones where there are any, otherwise the classic ones.
+pub struct HistogramForms {
+    /// `SCRAPE_NATIVE_HISTOGRAMS`: the native part instead of the classic one, where there is any (remote-write 4.27).
+    pub native: bool,
+    /// `CONVERT_CLASSIC_HISTOGRAMS_TO_NHCB`: classic histograms as native ones with custom bounds.
+    pub converted: bool,
+    /// `ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS`: and the classic series beside either.
+    pub classic_too: bool,
+}
+
+impl HistogramForms {
+    /// The series of classic histograms alone.
+    pub const CLASSIC: Self = Self { native: false, converted: false, classic_too: false };
+    /// Native histograms, and classic ones where there are none.
+    pub const NATIVE: Self = Self { native: true, ..Self::CLASSIC };
+    /// Native histograms, and classic ones.
+    pub const BOTH: Self = Self { classic_too: true, ..Self::NATIVE };
+    /// Classic histograms, converted.
+    pub const CONVERTED: Self = Self { converted: true, ..Self::CLASSIC };
+}
+
+/// Which histogram a metric comes to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// Its native part.
     Native,
-    /// Both: `ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS`.
-    Both,
+    /// Its classic part, converted.
+    Converted,
 }
 
 impl ProtobufParser<'_, '_> {
@@ -25,6 +44,10 @@ impl ProtobufParser<'_, '_> {
     /// # Errors
     /// What Prometheus would refuse (remote-write 2.23): the exposition as a whole is no good.
     pub fn histogram(&self, histogram: &mut Histogram) -> Result<(), MessageError> {
+        if let Current::Histogram(Form::Converted) = self.current {
+            self.scratch.converted.clone_into(histogram);
+            return Ok(());
+        }
         let Metric { histogram: whole, native, .. } = &self.scratch.metric;
         let family = self.family.as_ref().map(|family| family.metric_type);
         let is_gauge = family == Some(MetricType::GaugeHistogram);
@@ -43,8 +66,38 @@ impl ProtobufParser<'_, '_> {
         native.exemplars.iter().chain(of_buckets.into_iter().flatten()).map(|found| self.found(found))
     }
 
-    /// Whether classic buckets are read behind the native histogram.
-    pub(super) fn is_classic_too(&self) -> bool {
-        self.forms == HistogramForms::Both && !self.scratch.metric.histogram.parts.is_empty()
+    /// The histogram that the metric comes to, if it comes to one. What cannot be converted stays classic.
+    pub(super) fn form(&mut self, metric_type: MetricType) -> Option<Form> {
+        let ProtobufScratch { metric, classic, converted, .. } = &mut *self.scratch;
+        let may_be_native = match metric_type {
+            MetricType::Histogram | MetricType::GaugeHistogram => self.forms.native,
+            MetricType::Unknown
+            | MetricType::Counter
+            | MetricType::Gauge
+            | MetricType::Summary
+            | MetricType::Info
+            | MetricType::StateSet => return None,
+        };
+        if may_be_native && metric.native.is_there() {
+            return Some(Form::Native);
+        }
+        if !self.forms.converted || metric_type == MetricType::GaugeHistogram {
+            return None;
+        }
+        classic.clear();
+        for part in metric.histogram.parts.iter().filter(|part| !part.bound.is_nan()) {
+            classic.push(part.bound, part.cumulative());
+        }
+        (classic.count, classic.sum) = (Some(metric.histogram.count()), normal(metric.histogram.sum));
+        classic.convert(converted).is_ok().then_some(Form::Converted)
+    }
+
+    /// Whether classic series are read behind the histogram.
+    pub(super) fn is_classic_too(&self, form: Form) -> bool {
+        self.forms.classic_too
+            && match form {
+                Form::Native => !self.scratch.metric.histogram.parts.is_empty(),
+                Form::Converted => true,
+            }
     }
 }

@@ -13,18 +13,21 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub use error::{HistogramReason, MessageError, MessageReason, Sign};
+use histograms::Form;
 pub use histograms::HistogramForms;
 
+use super::classic::ClassicHistogram;
 use super::error::printable;
 use super::exemplar::{Exemplar, ExemplarLabels, Pair};
 use super::float::push_go_float;
 use super::openmetrics::is_unit_of;
 use super::parser::Entry;
 use super::series::Series;
-use crate::model::{MetricType, NORMAL_NAN_BITS};
+use crate::model::{Histogram, MetricType, NORMAL_NAN_BITS};
 use error::MessageFault;
 use metric::{FoundExemplar, Metric};
 use part::{Part, after};
+pub(super) use spell::spell_series;
 use spell::{Bound, Spelling};
 use wire::Fields;
 
@@ -33,6 +36,8 @@ use wire::Fields;
 pub struct ProtobufScratch {
     metric: Metric,
     spelling: Spelling,
+    classic: ClassicHistogram,
+    converted: Histogram,
 }
 
 /// Reads one exposition in delimited protobuf, entry by entry: [`next`](Self::next) goes on, the other methods tell of where it stands.
@@ -74,7 +79,7 @@ enum Current {
     /// A part of the metric, and its value.
     Sample(Part, f64),
     /// The metric as a native histogram.
-    Histogram,
+    Histogram(Form),
 }
 
 impl<'a, 's> ProtobufParser<'a, 's> {
@@ -88,7 +93,7 @@ impl<'a, 's> ProtobufParser<'a, 's> {
             message: 0,
             offset: 0,
             normalize,
-            forms: HistogramForms::Classic,
+            forms: HistogramForms::default(),
             only: None,
             family: None,
             current: Current::Nothing,
@@ -137,7 +142,7 @@ impl<'a, 's> ProtobufParser<'a, 's> {
             Current::Unit => Entry::Unit { family: name, unit: Cow::Borrowed(family.unit) },
             Current::Sample(_, value) => Entry::Series(self.series(value, family.metric_type)),
             // All its labels are the metric's own: none of them is a bound, to be spelled as its type wants it.
-            Current::Histogram => {
+            Current::Histogram(_) => {
                 Entry::Histogram(self.series(self.scratch.metric.histogram.sum, MetricType::Unknown))
             }
         })
@@ -147,7 +152,7 @@ impl<'a, 's> ProtobufParser<'a, 's> {
         let timestamp = self.scratch.metric.timestamp;
         Series {
             raw: &self.scratch.spelling.series,
-            value: if value.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { value },
+            value: normal(value),
             timestamp: (timestamp != 0).then_some(timestamp),
             in_force,
             body: &self.scratch.spelling.series,
@@ -157,7 +162,7 @@ impl<'a, 's> ProtobufParser<'a, 's> {
 
     fn found(&self, found: &FoundExemplar) -> Exemplar<'_> {
         let FoundExemplar { message, value, timestamp } = found;
-        let value = if value.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { *value };
+        let value = normal(*value);
         let labels = ExemplarLabels::Message(&self.body[message.clone()]);
         Exemplar { labels, value, timestamp: *timestamp }
     }
@@ -195,7 +200,7 @@ impl<'a, 's> ProtobufParser<'a, 's> {
     /// When the metric of the sample that the parser stands at was created, ms since the epoch.
     #[must_use]
     pub fn start_timestamp(&self) -> Option<i64> {
-        let (Current::Sample(..) | Current::Histogram) = self.current else { return None };
+        let (Current::Sample(..) | Current::Histogram(_)) = self.current else { return None };
         let metric = &self.scratch.metric;
         match self.family.as_ref()?.metric_type {
             MetricType::Counter => metric.counter.created,
@@ -214,9 +219,13 @@ impl<'a, 's> ProtobufParser<'a, 's> {
                 let part = after(part, family.metric_type, &self.scratch.metric);
                 self.sample(part)
             }
-            (Current::Histogram, Some(_)) if self.is_classic_too() => self.sample(Part::Bound(0)),
+            (Current::Histogram(form), Some(_)) if self.is_classic_too(form) => self.sample(Part::Bound(0)),
             (
-                Current::Nothing | Current::Type | Current::Unit | Current::Sample(..) | Current::Histogram,
+                Current::Nothing
+                | Current::Type
+                | Current::Unit
+                | Current::Sample(..)
+                | Current::Histogram(_),
                 _,
             ) => {
                 if self.next_metric()? {
@@ -265,20 +274,19 @@ impl<'a, 's> ProtobufParser<'a, 's> {
 
     /// The first sample of the metric.
     fn first(&mut self) -> Current {
-        let Some(family) = &self.family else { return Current::Nothing };
-        let is_histogram = matches!(family.metric_type, MetricType::Histogram | MetricType::GaugeHistogram);
-        if is_histogram && self.forms != HistogramForms::Classic && self.scratch.metric.native.is_there() {
-            self.scratch.spelling.spell(family.name, "", None);
-            return Current::Histogram;
+        let Some(Family { name, metric_type, .. }) = self.family else { return Current::Nothing };
+        if let Some(form) = self.form(metric_type) {
+            self.scratch.spelling.spell(name, "", None);
+            return Current::Histogram(form);
         }
-        let part = part::first(family.metric_type, &self.scratch.metric);
+        let part = part::first(metric_type, &self.scratch.metric);
         self.sample(part)
     }
 
     /// Spells the series of this part.
     fn sample(&mut self, part: Part) -> Current {
         let Some(family) = &self.family else { return Current::Nothing };
-        let ProtobufScratch { metric, spelling } = &mut *self.scratch;
+        let ProtobufScratch { metric, spelling, .. } = &mut *self.scratch;
         let (distribution, label) = match family.metric_type {
             MetricType::Summary => (&metric.summary, "quantile"),
             MetricType::Histogram | MetricType::GaugeHistogram => (&metric.histogram, "le"),
@@ -399,6 +407,11 @@ pub fn protobuf_as_text(body: &[u8], families: &[&str], out: &mut Vec<u8>) {
             out.push(b'\n');
         }
     }
+}
+
+/// Every NaN of an exposition is the normal one (remote-write 4.17).
+fn normal(value: f64) -> f64 {
+    if value.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { value }
 }
 
 /// The labels of an `Exemplar` message that has been checked.

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::error::{HistogramReason, MessageFault, Sign};
 use super::metric::{Distribution, FoundExemplar, exemplar, narrow};
+use super::normal;
 use super::wire::{Field, Fields, Value};
-use crate::model::{self, EXPONENTIAL_SCHEMAS, Histogram, NORMAL_NAN_BITS};
+use crate::model::{self, EXPONENTIAL_SCHEMAS, Histogram};
 
 /// Buckets on one side of zero.
 #[derive(Debug, Default)]
@@ -82,7 +83,7 @@ impl Native {
             return Err(HistogramReason::Schema(self.schema));
         }
         // The marker is ours to send: a target that exposes its bits does not end the series (remote-write 4.17).
-        let sum = if whole.sum.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { whole.sum };
+        let sum = normal(whole.sum);
         if whole.count_float > 0.0 || self.zero_count_float > 0.0 {
             let buckets = histogram.as_float();
             (buckets.count, buckets.zero_count) = (whole.count_float, self.zero_count_float);

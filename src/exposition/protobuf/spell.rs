@@ -3,6 +3,7 @@
 use super::Metric;
 use crate::exposition::float::push_go_float;
 use crate::exposition::scan::{LABEL, LABEL_START, NAME, NAME_START, is};
+use crate::model::{Labels, METRIC_NAME};
 
 /// Text that is written anew for each sample, in room that is kept.
 #[derive(Debug, Default)]
@@ -100,6 +101,33 @@ impl Spelling {
         if open_metrics && !text.contains(['.', 'e', 'N', 'I']) {
             self.series.extend_from_slice(b".0");
         }
+    }
+}
+
+/// Appends a series as a line has it, from labels without empty values.
+pub(in crate::exposition) fn spell_series(labels: &Labels, out: &mut Vec<u8>) {
+    let name = labels.get(METRIC_NAME).unwrap_or_default();
+    let mut separator = b'{';
+    if is_classic(name, NAME_START, NAME) {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        out.push(b'{');
+        push_quoted(name.as_bytes(), out);
+        separator = b',';
+    }
+    for (name, value) in labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
+        out.push(separator);
+        if is_classic(name, LABEL_START, LABEL) {
+            out.extend_from_slice(name.as_bytes());
+        } else {
+            push_quoted(name.as_bytes(), out);
+        }
+        out.push(b'=');
+        push_quoted(value.as_bytes(), out);
+        separator = b',';
+    }
+    if separator == b',' {
+        out.push(b'}');
     }
 }
 

@@ -43,14 +43,14 @@ fn of(native: client::Histogram) -> MetricFamily {
 }
 
 fn only(native: client::Histogram) -> Histogram {
-    let seen = read(&[of(native)], HistogramForms::Native).unwrap();
+    let seen = read(&[of(native)], HistogramForms::NATIVE).unwrap();
     let [(series, Some(histogram))] = &seen[..] else { panic!("{seen:?}") };
     assert_eq!(series, "h");
     histogram.clone()
 }
 
 fn refused(native: client::Histogram) -> HistogramReason {
-    match read(&[of(native.clone())], HistogramForms::Native) {
+    match read(&[of(native.clone())], HistogramForms::NATIVE) {
         Err(MessageReason::Histogram(series, reason)) => {
             assert_eq!(series, "h");
             reason
@@ -134,7 +134,7 @@ fn rw_2_23_integer_and_float_histograms_are_read_with_all_their_fields() {
 #[test]
 fn rw_2_23_a_gauge_histogram_may_go_down() {
     let family = family("h", client::MetricType::GaugeHistogram, vec![histogram(integer())]);
-    let seen = read(&[family], HistogramForms::Native).unwrap();
+    let seen = read(&[family], HistogramForms::NATIVE).unwrap();
     let Some(Histogram::Integer(read)) = &seen[0].1 else { panic!("{seen:?}") };
     assert!(read.is_gauge);
 }
@@ -145,11 +145,11 @@ fn rw_4_27_classic_buckets_are_left_out_beside_native_ones_unless_both_are_wante
     let classic = ["h_bucket{le=\"1\"}", "h_bucket{le=\"+Inf\"}", "h_sum", "h_count"];
     let native_then_classic: Vec<&str> = ["h"].into_iter().chain(classic).collect();
     for (forms, native, expected) in [
-        (HistogramForms::Classic, both(), &classic[..]),
-        (HistogramForms::Native, both(), &["h"]),
-        (HistogramForms::Both, both(), &native_then_classic),
+        (HistogramForms::CLASSIC, both(), &classic[..]),
+        (HistogramForms::NATIVE, both(), &["h"]),
+        (HistogramForms::BOTH, both(), &native_then_classic),
         // Without classic buckets there are no series of theirs, sum and count included.
-        (HistogramForms::Both, integer(), &["h"]),
+        (HistogramForms::BOTH, integer(), &["h"]),
     ] {
         let family =
             family("h", client::MetricType::Histogram, vec![histogram(native.clone()), histogram(native)]);
@@ -169,7 +169,7 @@ fn rw_4_28_a_histogram_without_observations_is_native_by_a_span_or_a_threshold()
     assert_eq!(only(below), Histogram::Integer(Buckets::default()));
     let wide = client::Histogram { zero_threshold: Some(1e-9), ..default() };
     assert_eq!(only(wide), Histogram::Integer(Buckets { zero_threshold: 1e-9, ..Buckets::default() }));
-    let seen = read(&[of(default())], HistogramForms::Native).unwrap();
+    let seen = read(&[of(default())], HistogramForms::NATIVE).unwrap();
     assert_eq!(seen.len(), 3, "a classic one: {seen:?}");
 }
 
@@ -274,7 +274,7 @@ fn rw_4_29_a_native_histogram_has_its_own_exemplars_or_those_of_its_classic_buck
         let body = body(&[of(native)]);
         let mut scratch = ProtobufScratch::default();
         let mut parser =
-            ProtobufParser::new(&body, &mut scratch, true).with_histograms(HistogramForms::Native);
+            ProtobufParser::new(&body, &mut scratch, true).with_histograms(HistogramForms::NATIVE);
         while !matches!(parser.entry(), Some(Entry::Histogram(_))) {
             parser.next().unwrap().unwrap();
         }
@@ -291,7 +291,7 @@ fn rw_4_29_a_native_histogram_has_its_own_exemplars_or_those_of_its_classic_buck
 fn rw_2_12_a_native_histogram_has_the_start_timestamp_of_its_message() {
     let body = body(&[of(client::Histogram { created_timestamp: at(3, 1_000_000), ..integer() })]);
     let mut scratch = ProtobufScratch::default();
-    let mut parser = ProtobufParser::new(&body, &mut scratch, true).with_histograms(HistogramForms::Native);
+    let mut parser = ProtobufParser::new(&body, &mut scratch, true).with_histograms(HistogramForms::NATIVE);
     while !matches!(parser.entry(), Some(Entry::Histogram(_))) {
         parser.next().unwrap().unwrap();
     }

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::{Ingest, Report, ScrapeError};
 use crate::exposition::{
-    self, Entry, Format, LONGEST, OpenMetricsParser, Parser, ProtobufParser, is_created,
+    self, Entry, Format, LONGEST, MessageError, OpenMetricsParser, Parser, ProtobufParser, is_created,
 };
+use crate::model::Histogram;
 
 impl Ingest {
     /// As [`Ingest::scrape_as`], in text format 0.0.4.
@@ -33,6 +34,9 @@ impl Ingest {
         timestamp: i64,
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
+        if self.rules.histograms.converted {
+            return self.append_text_converted(body, timestamp, report);
+        }
         let mut parser = Parser::new(body);
         while let Some(entry) = parser.next_like(self.lines.expected()) {
             match entry? {
@@ -54,11 +58,14 @@ impl Ingest {
         timestamp: i64,
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
-        let mut parser = OpenMetricsParser::new(body);
-        let mut family = String::new();
         if self.rules.created_timestamps {
             self.created.collect(body);
         }
+        if self.rules.histograms.converted {
+            return self.append_openmetrics_converted(body, timestamp, report);
+        }
+        let mut parser = OpenMetricsParser::new(body);
+        let mut family = String::new();
         while let Some(entry) = parser.next_like(self.lines.expected()) {
             match entry? {
                 long if is_too_long(&long) => return Err(too_long(parser.line())),
@@ -111,7 +118,10 @@ impl Ingest {
                         self.attach(before, parser.start_timestamp(), parser.exemplar().as_ref(), timestamp);
                     }
                     Some(Entry::Histogram(exposed)) => {
-                        if let Err(error) = self.append_histogram(&exposed, &parser, timestamp, report) {
+                        let write = |histogram: &mut Histogram| parser.histogram(histogram);
+                        let beside = (parser.start_timestamp(), parser.histogram_exemplars());
+                        let taken = self.append_histogram(&exposed, write, beside, timestamp, report);
+                        if let Err(error) = taken {
                             break Err(error.in_message(parser.place()));
                         }
                     }
@@ -128,10 +138,11 @@ impl Ingest {
     }
 
     /// A sample that is a native histogram. One that Prometheus would refuse fails the scrape, unless its series is dropped anyway.
-    fn append_histogram(
+    pub(super) fn append_histogram<'e>(
         &mut self,
         exposed: &exposition::Series<'_>,
-        parser: &ProtobufParser<'_, '_>,
+        write: impl FnOnce(&mut Histogram) -> Result<(), MessageError>,
+        (start, exemplars): (Option<i64>, impl Iterator<Item = exposition::Exemplar<'e>>),
         timestamp: i64,
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
@@ -139,20 +150,20 @@ impl Ingest {
         self.append_beside(exposed, timestamp, report)?;
         if self.samples.len() == before {
             if report.post_relabel > taken {
-                self.histograms.check(|histogram| parser.histogram(histogram))?;
+                self.histograms.check(write)?;
             }
             return Ok(());
         }
-        self.histograms.take(before, |histogram| parser.histogram(histogram))?;
-        self.attach(before, parser.start_timestamp(), None, timestamp);
+        self.histograms.take(before, write)?;
+        self.attach(before, start, None, timestamp);
         if self.rules.exemplars {
-            self.exemplars.take_of_histogram(before, self.samples[before].slot, parser.histogram_exemplars());
+            self.exemplars.take_of_histogram(before, self.samples[before].slot, exemplars);
         }
         Ok(())
     }
 
     /// Of the body, and of what is remembered of it so far.
-    fn check_memory(&self, body: &[u8], report: &Report) -> Result<(), ScrapeError> {
+    pub(super) fn check_memory(&self, body: &[u8], report: &Report) -> Result<(), ScrapeError> {
         let remembered = self.lines.weight() + self.families.weight() + self.histograms.weight();
         let taken = (body.len() + remembered) as u64;
         match self.rules.memory_limit {
@@ -173,7 +184,7 @@ impl Ingest {
 
     /// One copy of it for both formats.
     #[inline(never)]
-    fn append_beside(
+    pub(super) fn append_beside(
         &mut self,
         exposed: &exposition::Series<'_>,
         timestamp: i64,
@@ -183,7 +194,7 @@ impl Ingest {
     }
 
     /// Gives a sample that was handed on what comes beside it; `before`: how many there were without it.
-    fn attach(
+    pub(super) fn attach(
         &mut self,
         before: usize,
         start: Option<i64>,
@@ -199,7 +210,7 @@ impl Ingest {
     }
 
     /// What is no sample.
-    fn describe_family(&mut self, entry: &Entry<'_>) {
+    pub(super) fn describe_family(&mut self, entry: &Entry<'_>) {
         match entry {
             Entry::Type { family, metric_type } => self.families.set_type(family, *metric_type),
             Entry::Help { family, help } => self.families.set_help(family, help),
@@ -210,7 +221,7 @@ impl Ingest {
 }
 
 /// Whether no receiver takes it.
-fn is_too_long(entry: &Entry<'_>) -> bool {
+pub(super) fn is_too_long(entry: &Entry<'_>) -> bool {
     match entry {
         Entry::Series(exposed) | Entry::Histogram(exposed) => exposed.raw.len() > LONGEST,
         Entry::Type { family, .. } => family.len() > LONGEST,
@@ -220,6 +231,6 @@ fn is_too_long(entry: &Entry<'_>) -> bool {
     }
 }
 
-fn too_long(line: u32) -> ScrapeError {
+pub(super) fn too_long(line: u32) -> ScrapeError {
     ScrapeError::TooLong { line, limit: LONGEST }
 }

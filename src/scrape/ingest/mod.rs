@@ -1,6 +1,7 @@
 //! One scrape's body to samples: rollback, staleness, synthetic series. Pure; the timer and the socket are elsewhere.
 
 mod commit;
+mod converted;
 mod discard;
 mod formats;
 mod rename;

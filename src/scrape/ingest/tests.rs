@@ -15,6 +15,7 @@ use super::{Ingest, Report, Rules};
 use crate::model::{Labels, MetricType, is_stale_marker};
 use crate::scrape::{HistogramForms, Relabelling, ScrapeError};
 
+mod converted;
 mod native;
 mod repeated;
 mod restart;
@@ -29,7 +30,7 @@ fn rules() -> Rules {
         normalize_le: true,
         created_timestamps: false,
         exemplars: true,
-        histograms: HistogramForms::Classic,
+        histograms: HistogramForms::CLASSIC,
         sample_limit: None,
         memory_limit: None,
         synthetic_series: false,

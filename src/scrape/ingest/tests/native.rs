@@ -12,7 +12,7 @@ const INTEGER: SampleKind = SampleKind::Histogram(HistogramKind::Integer);
 const FLOAT: SampleKind = SampleKind::Histogram(HistogramKind::Float);
 
 fn native() -> Rules {
-    Rules { histograms: HistogramForms::Native, ..rules() }
+    Rules { histograms: HistogramForms::NATIVE, ..rules() }
 }
 
 fn family(name: &str, metric: client::Metric) -> Vec<u8> {

@@ -1,0 +1,214 @@
+//! Classic histograms as native ones with custom bounds.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+use crate::exposition::Format;
+use crate::model::{Histogram, HistogramKind, SampleKind};
+
+fn converted() -> Rules {
+    Rules { histograms: HistogramForms::CONVERTED, ..rules() }
+}
+
+fn both() -> Rules {
+    Rules { histograms: HistogramForms { classic_too: true, ..HistogramForms::CONVERTED }, ..rules() }
+}
+
+impl Target {
+    fn read(&mut self, format: Format, timestamp: i64, body: &[u8]) -> Report {
+        self.ingest.scrape_as(Ok((format, body)), timestamp, Instant::now())
+    }
+
+    /// Histograms as `series {bound:count ...} of count, sum`, other samples as in [`Target::scrape`].
+    fn shown(&self) -> Vec<String> {
+        let mut samples = self.samples();
+        for histogram in self.ingest.histograms() {
+            let sample = &mut samples[histogram.sample];
+            let (series, at) = (sample.split(' ').next().unwrap(), sample.rsplit('@').next().unwrap());
+            let Histogram::Integer(read) = &histogram.histogram else { panic!("{histogram:?}") };
+            if histogram.histogram.is_stale() {
+                *sample = format!("{series} {{}} stale@{at}");
+                continue;
+            }
+            assert_eq!(read.schema, -53);
+            let mut buckets = Vec::new();
+            let mut index = 0;
+            let mut counts = read.positive.counts.iter();
+            for span in &read.positive.spans {
+                index += usize::try_from(span.offset).unwrap();
+                for _ in 0..span.length {
+                    let bound = read.custom_bounds.get(index).copied().unwrap_or(f64::INFINITY);
+                    buckets.push(format!("{bound}:{}", counts.next().unwrap()));
+                    index += 1;
+                }
+            }
+            *sample = format!("{series} {{{}}} of {}, {}@{at}", buckets.join(" "), read.count, read.sum);
+        }
+        samples
+    }
+}
+
+const TEXT: &str = concat!(
+    "# HELP h help\n# TYPE h histogram\n",
+    "h_bucket{a=\"x\",le=\"1\"} 2\nh_bucket{a=\"x\",le=\"2.5\"} 2\nh_bucket{a=\"x\",le=\"+Inf\"} 5\n",
+    "h_sum{a=\"x\"} 7.5\nh_count{a=\"x\"} 5\n",
+    "h_bucket{le=\"1\",a=\"y\"} 1\nh_bucket{a=\"y\",le=\"+Inf\"} 1\nh_sum{a=\"y\"} 0.5\nh_count{a=\"y\"} 1\n",
+    "# TYPE g gauge\ng_bucket{le=\"1\"} 3\n",
+);
+
+#[test]
+fn the_series_of_a_classic_histogram_become_one_with_custom_bounds() {
+    let mut target = Target::new(converted());
+    let report = target.read(Format::Text, 1, TEXT.as_bytes());
+    let x = "h{a=\"x\"} {1:2 inf:3} of 5, 7.5@1";
+    let y = "h{a=\"y\"} {1:1} of 1, 0.5@1";
+    assert_eq!(target.shown(), [x, y, "g_bucket{le=\"1\"} 3@1"]);
+    assert_eq!((report.scraped, report.post_relabel, report.added), (3, 3, 3));
+    let described = target.ingest.describe(target.ingest.samples()[0].slot);
+    assert_eq!((described.metric_type, described.help), (MetricType::Histogram, "help"));
+    assert_eq!(target.read(Format::Text, 2, TEXT.as_bytes()).added, 0);
+    target.read(Format::Text, 3, b"");
+    let gone = ["h{a=\"x\"} {} stale@3", "h{a=\"y\"} {} stale@3", "g_bucket{le=\"1\"} stale@3"];
+    assert_eq!(target.shown(), gone);
+
+    let mut target = Target::new(both());
+    target.read(Format::Text, 1, TEXT.as_bytes());
+    let shown = target.shown();
+    assert_eq!((shown.len(), shown[0].as_str()), (12, x));
+    assert_eq!(shown[1], "h_bucket{a=\"x\",le=\"1.0\"} 2@1", "and classic bounds are spelled as ever");
+}
+
+#[test]
+fn an_engine_has_the_same_histograms_in_text_and_protobuf() {
+    let fixture = |name: &str| {
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
+    };
+    let text = fixture("captures/03-containers-running-paused-stopped.prom");
+    let mut classic = Target::new(rules());
+    classic.read(Format::Text, 1, &text);
+    let mut target = Target::new(converted());
+    let report = target.read(Format::Text, 1, &text);
+    assert!(report.failure.is_none());
+    // The plain way: what the classic series say, by histogram.
+    let mut counts: BTreeMap<String, f64> = BTreeMap::new();
+    let mut others = 0;
+    for sample in classic.ingest.samples() {
+        let described = classic.ingest.describe(sample.slot);
+        let name = described.labels.get("__name__").unwrap();
+        if described.metric_type != MetricType::Histogram {
+            others += 1;
+        } else if let Some(family) = name.strip_suffix("_count") {
+            let mut labels = described.labels.clone();
+            labels.set("__name__", family);
+            counts.insert(labels.to_string(), sample.value);
+        }
+    }
+    assert_eq!(target.ingest.histograms().len(), counts.len());
+    assert_eq!(target.ingest.samples().len(), counts.len() + others);
+    assert!(counts.len() > 20, "{counts:?}");
+    for histogram in target.ingest.histograms() {
+        let slot = target.ingest.samples()[histogram.sample].slot;
+        let Histogram::Integer(read) = &histogram.histogram else { panic!("{histogram:?}") };
+        #[expect(clippy::cast_precision_loss, reason = "small")]
+        let count = read.count as f64;
+        assert_eq!(counts.get(&target.ingest.describe(slot).labels.to_string()), Some(&count));
+        assert_eq!(read.positive.counts.iter().sum::<u64>(), read.count);
+    }
+    // Another scrape, so not the same counts, but the same histograms with the same bounds.
+    let mut protobuf = Target::new(converted());
+    protobuf.read(Format::Protobuf, 1, &fixture("protobuf/03-containers-running-paused-stopped.pb"));
+    let bounds = |target: &Target| -> BTreeMap<String, Vec<u64>> {
+        let of = |histogram: &crate::model::HistogramSample| {
+            let slot = target.ingest.samples()[histogram.sample].slot;
+            let Histogram::Integer(read) = &histogram.histogram else { panic!("{histogram:?}") };
+            let bounds = read.custom_bounds.iter().map(|bound| bound.to_bits()).collect();
+            (target.ingest.describe(slot).labels.to_string(), bounds)
+        };
+        target.ingest.histograms().iter().map(of).collect()
+    };
+    assert_eq!(bounds(&protobuf), bounds(&target));
+    // The same series in the same slots: another format is no other series.
+    let before = target.ingest.samples().len();
+    let report =
+        target.read(Format::Protobuf, 2, &fixture("protobuf/03-containers-running-paused-stopped.pb"));
+    assert_eq!((report.markers, target.ingest.samples().len()), (0, before));
+}
+
+#[test]
+fn openmetrics_brings_start_timestamps_and_timed_exemplars() {
+    let body = concat!(
+        "# TYPE h histogram\n",
+        "h_bucket{le=\"1.0\"} 2 # {t=\"old\"} 0.5 3\n",
+        "h_bucket{le=\"+Inf\"} 3 # {t=\"untimed\"} 7\n",
+        "h_count 3\nh_sum 9.5\nh_created 1.5\n# EOF\n",
+    );
+    let mut target = Target::new(Rules { created_timestamps: true, ..converted() });
+    let report = target.read(Format::OpenMetrics, 10_000, body.as_bytes());
+    assert!(report.failure.is_none());
+    assert_eq!(target.shown(), ["h {1:2 inf:1} of 3, 9.5@10000"]);
+    assert_eq!(target.ingest.samples()[0].start, 1_500);
+    let told: Vec<_> =
+        target.ingest.exemplars().iter().map(|e| (e.labels.to_string(), e.timestamp)).collect();
+    assert_eq!(told, [("{t=\"old\"}".to_owned(), 3_000)]);
+    assert_eq!(report.exemplars_discarded.no_timestamp, 1);
+}
+
+#[test]
+fn what_makes_no_histogram_stays_classic() {
+    for (body, expected) in [
+        ("h_bucket{le=\"1\"} 5\nh_bucket{le=\"2\"} 4\nh_count 5\n", 3),
+        ("h_bucket{le=\"1\"} 5\nh_count 4\n", 2),
+        ("h_bucket{le=\"NaN\"} 5\nh_bucket{x=\"1\"} 4\nh 3\nother_bucket{le=\"1\"} 1\n", 4),
+    ] {
+        let mut target = Target::new(converted());
+        let (samples, report) = target.scrape(1, &format!("# TYPE h histogram\n{body}"));
+        assert!(report.failure.is_none() && target.ingest.histograms().is_empty());
+        assert_eq!(samples.len(), expected, "{samples:?}");
+    }
+}
+
+#[test]
+fn one_that_is_too_long_stays_classic_to_its_end() {
+    let mut body = "# TYPE h histogram\n".to_owned();
+    for n in 0..10_100 {
+        body.push_str(&format!("h_bucket{{le=\"{n}\"}} {n}\n"));
+    }
+    body.push_str("h_bucket{a=\"b\",le=\"1\"} 1\n");
+    let mut target = Target::new(converted());
+    let report = target.read(Format::Text, 1, body.as_bytes());
+    assert_eq!((report.scraped, target.ingest.histograms().len()), (10_101, 1));
+    assert_eq!(target.shown().pop().unwrap(), "h{a=\"b\"} {1:1} of 1, 0@1");
+}
+
+#[test]
+fn rules_see_the_histograms_own_name_and_what_they_make_of_it_is_told_with_a_line() {
+    let ruled = |yaml: &str| {
+        let rules = crate::relabel::Rules::compile(yaml).unwrap().into();
+        Target::new(Rules { relabelling: Relabelling { rules, ..Relabelling::default() }, ..converted() })
+    };
+    let mut target = ruled("- {source_labels: [__name__], regex: 'h_.*', action: drop}");
+    assert_eq!(target.read(Format::Text, 1, TEXT.as_bytes()).filtered, 0);
+    let mut target = ruled("- {source_labels: [__name__, a], regex: 'h;x', action: drop}");
+    assert_eq!(target.read(Format::Text, 1, TEXT.as_bytes()).filtered, 1);
+    let mut target = ruled("- {source_labels: [a], regex: 'y', target_label: __name__, replacement: ''}");
+    let failure = target.read(Format::Text, 1, TEXT.as_bytes()).failure.unwrap().to_string();
+    assert!(failure.starts_with("exposition line 8, column 1: "), "{failure}");
+    assert!(target.ingest.samples().is_empty());
+}
+
+#[test]
+fn series_that_are_converted_from_now_on_end_as_classic_ones() {
+    let mut classic = Target::new(rules());
+    classic.scrape(1, TEXT);
+    let open: Vec<_> = classic.ingest.open_series().map(|(labels, kind)| (labels.clone(), kind)).collect();
+    let mut target = Target::new(converted());
+    target.ingest.restore(open);
+    target.read(Format::Text, 2, TEXT.as_bytes());
+    let markers = target.samples().iter().filter(|sample| sample.contains(" stale@2")).count();
+    assert_eq!(markers, 9);
+    let kinds: Vec<_> = target.ingest.open_series().map(|(_, kind)| kind).collect();
+    let histogram = SampleKind::Histogram(HistogramKind::Integer);
+    assert_eq!(kinds.iter().filter(|kind| **kind == histogram).count(), 2);
+    assert_eq!(kinds.len(), 3);
+}
