@@ -189,7 +189,7 @@ impl Report {
             match violation {
                 Violation::Doubled { .. } => self.doubled += 1,
                 Violation::OutOfOrder { .. } => self.out_of_order += 1,
-                Violation::OtherValue { .. } => self.wrong += 1,
+                Violation::OtherValue { .. } | Violation::OtherHistogram { .. } => self.wrong += 1,
                 Violation::Method(_)
                 | Violation::Path { .. }
                 | Violation::Header { .. }
@@ -207,7 +207,7 @@ impl Report {
                 | Violation::RepeatedSymbol(_)
                 | Violation::Reference { .. }
                 | Violation::NoData(_)
-                | Violation::MixedData(_)
+                | Violation::MixedData { .. }
                 | Violation::ExemplarTime(_)
                 | Violation::Field { .. }
                 | Violation::Timestamp { .. }
@@ -223,6 +223,8 @@ impl Report {
                 | Violation::MetricType { .. }
                 | Violation::RepeatedFamily(_)
                 | Violation::CustomBounds(_)
+                | Violation::Histogram { .. }
+                | Violation::StaleHistogram { .. }
                 | Violation::RetriedAfterFinal(_)
                 | Violation::Nan { .. } => self.violations += 1,
             }
