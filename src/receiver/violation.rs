@@ -101,7 +101,7 @@ pub enum Violation {
         field: u32,
         /// As protobuf numbers them.
         wire_type: u8,
-        /// `unknown` or `repeated`.
+        /// `unknown` or `repeated`; the second one of a oneof is repeated too.
         problem: &'static str,
     },
     /// Not milliseconds since the epoch: outside the years 2000 to 2199, as seconds, microseconds and nanoseconds are.
