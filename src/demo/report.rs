@@ -133,6 +133,13 @@ impl Report {
         for (labels, samples) in expected {
             self.compare(&labels, &samples, &[]);
         }
+        // No engine serves any.
+        for (labels, histograms) in state.store.all_histograms() {
+            for histogram in histograms {
+                self.unexpected += 1;
+                self.tell(format!("nobody served: {labels} at {} is {histogram}", histogram.timestamp()));
+            }
+        }
     }
 
     /// One series, both sides in the order of time.
