@@ -229,12 +229,7 @@ impl fmt::Display for Histogram {
             return f.write_str("stale histogram");
         }
         let v2::Histogram { schema, zero_threshold, custom_values, .. } = &self.message;
-        f.write_str("{count:")?;
-        match self.message.count {
-            Some(count) => write!(f, "{}", Amount::from(count))?,
-            None => f.write_str("none")?,
-        }
-        write!(f, ", sum:{}, schema:{schema}", Number(self.message.sum))?;
+        write!(f, "{{{}, schema:{schema}", Totals(self))?;
         match v2::histogram::ResetHint::try_from(self.message.reset_hint) {
             Ok(v2::histogram::ResetHint::Unspecified) => {}
             Ok(v2::histogram::ResetHint::Yes) => f.write_str(", reset:yes")?,
@@ -263,6 +258,19 @@ impl fmt::Display for Histogram {
             write!(f, ", {open}{near},{far}]:{count}")?;
         }
         f.write_str("}")
+    }
+}
+
+/// What all buckets together have.
+pub(super) struct Totals<'a>(pub(super) &'a Histogram);
+
+impl fmt::Display for Totals<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = &self.0.message;
+        match message.count {
+            Some(count) => write!(f, "count:{}, sum:{}", Amount::from(count), Number(message.sum)),
+            None => write!(f, "count:none, sum:{}", Number(message.sum)),
+        }
     }
 }
 

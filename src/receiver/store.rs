@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::histogram::Histogram;
+use super::histogram::{Histogram, Totals};
 use super::violation::Violation;
 use crate::model::{Labels, STALE_MARKER_BITS};
 
@@ -56,7 +56,8 @@ impl fmt::Display for Point<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sample(sample) => write!(f, "bits {:#018x}", sample.bits),
-            Self::Histogram(histogram) => write!(f, "{histogram}"),
+            // Without its buckets, of which there may be any number.
+            Self::Histogram(histogram) => write!(f, "the native histogram {{{}}}", Totals(histogram)),
         }
     }
 }

@@ -189,7 +189,7 @@ pub enum Violation {
         series: Labels,
         /// The timestamp that came twice.
         timestamp: i64,
-        /// What came first; what differs may be too small to show.
+        /// Bits of a value, or count and sum of a histogram: its buckets may differ too.
         stored: String,
         /// What came now.
         found: String,

@@ -194,8 +194,11 @@ async fn rw_1_13_samples_and_native_histograms_of_a_series_have_one_order() {
         (vec![at(NOW + 1), float_at(NOW)], Some("out of order")),
         (vec![float_at(NOW + 1), at(NOW)], Some("out of order")),
         (vec![float_at(NOW), at(NOW + 2), float_at(NOW + 1)], Some("out of order")),
-        (vec![at(NOW), other], Some("has two values")),
-        (vec![at(NOW), float_at(NOW)], Some("has two values")),
+        (
+            vec![at(NOW), other],
+            Some("has two values: the native histogram {count:7, sum:18.4} came first, then"),
+        ),
+        (vec![at(NOW), float_at(NOW)], Some(", then bits 0x3ff0000000000000")),
         (vec![float_at(NOW), at(NOW)], Some("has two values")),
     ] {
         for protocol in BOTH {
