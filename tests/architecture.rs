@@ -27,7 +27,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("plugin", &["collector", "telemetry"]),
     ("collector", &["scrape", "wire", "queue", "model"]),
     ("remote", &["wire", "queue", "sandbox", "model"]),
-    ("receiver", &["wire", "model"]),
+    ("receiver", &["wire", "proto", "model"]),
     ("scrape", &["exposition", "relabel", "model"]),
     ("exposition", &["model"]),
     ("relabel", &["model"]),

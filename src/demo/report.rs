@@ -133,6 +133,13 @@ impl Report {
         for (labels, samples) in expected {
             self.compare(&labels, &samples, &[]);
         }
+        // No engine serves any.
+        for (labels, histograms) in state.store.all_histograms() {
+            for histogram in histograms {
+                self.unexpected += 1;
+                self.tell(format!("nobody served: {labels} at {} is {histogram}", histogram.timestamp()));
+            }
+        }
     }
 
     /// One series, both sides in the order of time.
@@ -189,7 +196,7 @@ impl Report {
             match violation {
                 Violation::Doubled { .. } => self.doubled += 1,
                 Violation::OutOfOrder { .. } => self.out_of_order += 1,
-                Violation::OtherValue { .. } => self.wrong += 1,
+                Violation::OtherValue { .. } | Violation::OtherHistogram { .. } => self.wrong += 1,
                 Violation::Method(_)
                 | Violation::Path { .. }
                 | Violation::Header { .. }
@@ -207,7 +214,7 @@ impl Report {
                 | Violation::RepeatedSymbol(_)
                 | Violation::Reference { .. }
                 | Violation::NoData(_)
-                | Violation::MixedData(_)
+                | Violation::MixedData { .. }
                 | Violation::ExemplarTime(_)
                 | Violation::Field { .. }
                 | Violation::Timestamp { .. }
@@ -223,6 +230,8 @@ impl Report {
                 | Violation::MetricType { .. }
                 | Violation::RepeatedFamily(_)
                 | Violation::CustomBounds(_)
+                | Violation::Histogram { .. }
+                | Violation::StaleHistogram { .. }
                 | Violation::RetriedAfterFinal(_)
                 | Violation::Nan { .. } => self.violations += 1,
             }

@@ -106,6 +106,20 @@ fn a_whole_pipe_is_clean_and_every_sample_is_counted() {
 }
 
 #[test]
+fn a_native_histogram_was_served_by_nobody() {
+    let served = served();
+    let receiver = Receiver::new(Options::default());
+    deliver(&receiver, &requests(&served));
+    // An integer count of 0.
+    let native = [b"\x08\0\x78", &hand::varint(NOW.cast_unsigned())[..]].concat();
+    let native = [hand::series(&[(METRIC_NAME, "a")], &[]), hand::nested(4, &native)].concat();
+    assert_eq!(receiver.accept(hand::body(&[native]).into()), Answered::Status(204));
+    let report = report(&served, &receiver);
+    let told = "nobody served: a at 1790000000000 is {count:0, sum:0, schema:0}";
+    assert_eq!((report.unexpected, report.differences), (1, vec![told.to_owned()]));
+}
+
+#[test]
 fn a_scrape_that_starts_2_ms_after_another_was_served_is_told_apart() {
     let mut served = served();
     let receiver = Receiver::new(Options::default());

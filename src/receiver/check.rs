@@ -7,6 +7,8 @@ use hyper::header::{HeaderMap, HeaderName, USER_AGENT};
 use hyper::{Method, Uri};
 
 use super::decode::{Metadata, Series};
+use super::fault;
+use super::histogram::Histogram;
 use super::protocol::Protocol;
 use super::violation::Violation;
 use crate::model::{Labels, METRIC_NAME, MetricType, NORMAL_NAN_BITS, STALE_MARKER_BITS};
@@ -87,7 +89,7 @@ pub(super) fn body_error(error: &(dyn std::error::Error + 'static), limit: usize
     Violation::Body(error.to_string())
 }
 
-/// Labels and samples of one series (1.08, 1.10 to 1.12, 1.17); order in time is for the store.
+/// Labels, samples and native histograms of one series (1.08, 1.10 to 1.12, 1.17, 2.16, 2.23); order in time is for the store.
 pub(super) fn series(series: &Series, labels: &Labels, violations: &mut Vec<Violation>) {
     if labels.get(METRIC_NAME).is_none() {
         violations.push(Violation::NoMetricName(labels.clone()));
@@ -106,13 +108,32 @@ pub(super) fn series(series: &Series, labels: &Labels, violations: &mut Vec<Viol
         label(name, value, violations);
     }
     for sample in &series.samples {
-        let (timestamp, bits) = (sample.timestamp, sample.bits);
-        if !SANE_TIME.contains(&timestamp) {
-            violations.push(Violation::Timestamp { series: labels.clone(), timestamp });
-        }
-        if sample.value().is_nan() && bits != STALE_MARKER_BITS && bits != NORMAL_NAN_BITS {
-            violations.push(Violation::Nan { series: labels.clone(), timestamp, bits });
-        }
+        value(labels, sample.timestamp, sample.value(), violations);
+    }
+    for one in &series.histograms {
+        histogram(one, labels, violations);
+    }
+}
+
+fn histogram(histogram: &Histogram, labels: &Labels, violations: &mut Vec<Violation>) {
+    let timestamp = histogram.timestamp();
+    value(labels, timestamp, histogram.message.sum, violations);
+    for fault in fault::faults(histogram) {
+        violations.push(Violation::Histogram { series: labels.clone(), timestamp, fault });
+    }
+    if histogram.is_stale_marker() && fault::has_observations(histogram) {
+        violations.push(Violation::StaleHistogram { series: labels.clone(), timestamp });
+    }
+}
+
+/// A sample's value or a histogram's sum, and its time.
+fn value(labels: &Labels, timestamp: i64, value: f64, violations: &mut Vec<Violation>) {
+    if !SANE_TIME.contains(&timestamp) {
+        violations.push(Violation::Timestamp { series: labels.clone(), timestamp });
+    }
+    let bits = value.to_bits();
+    if value.is_nan() && bits != STALE_MARKER_BITS && bits != NORMAL_NAN_BITS {
+        violations.push(Violation::Nan { series: labels.clone(), timestamp, bits });
     }
 }
 

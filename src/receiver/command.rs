@@ -28,7 +28,7 @@ pub struct Args {
     /// The path that senders must use
     #[arg(long, value_name = "PATH", default_value = DEFAULT_PATH)]
     pub path: String,
-    /// Print every sample
+    /// Print every sample, native histograms included
     #[arg(long)]
     pub samples: bool,
     /// Answer 4xx to a request that breaks a rule of the specification (without this it is printed and taken)
@@ -165,6 +165,9 @@ impl Printer {
                 for sample in &one.samples {
                     writeln!(self.out, "  {labels} {} @{}", Value(*sample), sample.timestamp)?;
                 }
+                for histogram in &one.histograms {
+                    writeln!(self.out, "  {labels} {histogram} @{}", histogram.timestamp())?;
+                }
             }
         }
         self.out.flush()
@@ -239,7 +242,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
-    use super::super::hand::{body, series};
+    use super::super::hand::{body, nested, series, varint};
     use super::*;
     use crate::model::{METRIC_NAME, stale_marker};
 
@@ -277,7 +280,14 @@ mod tests {
             (1_790_000_000_001, f64::NEG_INFINITY),
             (1_790_000_000_002, stale_marker()),
         ];
-        let body = body(&[series(&[(METRIC_NAME, "up"), ("job", "docker")], &samples)]);
+        // Three observations: one around zero, two in (1,2].
+        let (sum, threshold, at) = (6.1_f64.to_le_bytes(), 1_f64.to_le_bytes(), varint(1_790_000_000_000));
+        let scalars = [b"\x08\x03\x19", &sum[..], b"\x29", &threshold, b"\x30\x01\x78", &at].concat();
+        let native = [scalars, nested(11, b"\x08\x02\x10\x01"), nested(12, b"\x04")].concat();
+        let body = body(&[
+            series(&[(METRIC_NAME, "up"), ("job", "docker")], &samples),
+            [series(&[(METRIC_NAME, "took")], &[]), nested(4, &native)].concat(),
+        ]);
         let head = format!(
             "POST {DEFAULT_PATH} HTTP/1.1\r\nHost: x\r\nContent-Encoding: snappy\r\n\
              Content-Type: application/x-protobuf\r\nUser-Agent: vmagent\r\n\
@@ -308,8 +318,9 @@ mod tests {
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].starts_with("listening on http://127.0.0.1:"), "{text}");
-        assert!(lines[1].contains("Z 204 3 samples of 1 series in "), "{text}");
-        assert!(lines[1].ends_with("unpacked), 1 staleness markers, 1 violations, from vmagent"), "{text}");
+        assert!(lines[1].contains("Z 204 4 samples of 2 series in "), "{text}");
+        let end = "unpacked), 1 histograms, 1 staleness markers, 1 violations, from vmagent";
+        assert!(lines[1].ends_with(end), "{text}");
         assert!(lines[2].starts_with("  violation 1.03: "), "{text}");
         assert_eq!(
             lines[3..],
@@ -317,7 +328,8 @@ mod tests {
                 r#"  up{job="docker"} 0.5 @1790000000000"#,
                 r#"  up{job="docker"} -Inf @1790000000001"#,
                 r#"  up{job="docker"} stale @1790000000002"#,
-                "1 requests, 3 samples of 1 series stored, 0 resent, 1 violations",
+                "  took {count:3, sum:6.1, schema:0, [-1,1]:1, (1,2]:2} @1790000000000",
+                "1 requests, 4 samples of 2 series stored, 0 resent, 1 violations",
             ]
         );
     }

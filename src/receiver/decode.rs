@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::fields;
+use super::histogram::{CUSTOM_BOUNDS, Histogram};
 use super::protocol::Protocol;
 use super::store::Sample;
 use super::violation::Violation;
@@ -11,9 +12,6 @@ use crate::wire::snappy;
 /// The first ten bytes of the framed format (remote-write 1.05).
 const FRAMED_MAGIC: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
-/// The schema of native histograms whose bounds are their own.
-const CUSTOM_BOUNDS: i32 = -53;
-
 /// One series of a request, exactly as it came: unchecked, unsorted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
@@ -21,8 +19,8 @@ pub struct Series {
     pub labels: Vec<(String, String)>,
     /// In the order of the message.
     pub samples: Vec<Sample>,
-    /// Native histograms, counted only.
-    pub histograms: usize,
+    /// Native histograms, in the order of the message.
+    pub histograms: Vec<Histogram>,
     /// Exemplars, counted only.
     pub exemplars: usize,
 }
@@ -84,9 +82,12 @@ fn v1(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
     let request = decode_v1(body, max_message_bytes).map_err(violation)?;
     let mut violations = Vec::new();
     for series in &request.timeseries {
+        let shown = || -> Labels { series.labels.iter().map(|label| (&label.name, &label.value)).collect() };
         if series.histograms.iter().any(|histogram| histogram.schema == CUSTOM_BOUNDS) {
-            let labels = series.labels.iter().map(|label| (&label.name, &label.value)).collect();
-            violations.push(Violation::CustomBounds(labels));
+            violations.push(Violation::CustomBounds(shown()));
+        }
+        if !series.samples.is_empty() && !series.histograms.is_empty() {
+            violations.push(Violation::MixedData { rule: "1.07", series: shown() });
         }
     }
     let metadata = request.metadata.into_iter().map(|entry| Metadata {
@@ -103,7 +104,7 @@ fn v1(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
             .iter()
             .map(|sample| Sample { timestamp: sample.timestamp, bits: sample.value.to_bits() })
             .collect(),
-        histograms: series.histograms.len(),
+        histograms: series.histograms.into_iter().map(Histogram::from).collect(),
         exemplars: series.exemplars.len(),
     });
     Ok(Decoded { series: series.collect(), metadata, violations, ..Decoded::default() })
@@ -119,7 +120,7 @@ fn v2(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
         let symbol = request.symbols.get(reference as usize);
         symbol.ok_or(Violation::Reference { reference, symbols: request.symbols.len() })
     };
-    for (number, series) in request.timeseries.iter().enumerate() {
+    for (number, series) in request.timeseries.into_iter().enumerate() {
         let labels = |refs: &[u32]| {
             if !refs.len().is_multiple_of(2) {
                 return Err(Violation::OddReferences(number));
@@ -133,7 +134,9 @@ fn v2(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
         let shown = || -> Labels { named.iter().map(|(name, value)| (name, value)).collect() };
         match (series.samples.is_empty(), series.histograms.is_empty()) {
             (true, true) => decoded.violations.push(Violation::NoData(shown())),
-            (false, false) => decoded.violations.push(Violation::MixedData(shown())),
+            (false, false) => {
+                decoded.violations.push(Violation::MixedData { rule: "2.09", series: shown() });
+            }
             (true, false) | (false, true) => {}
         }
         for exemplar in &series.exemplars {
@@ -151,7 +154,7 @@ fn v2(body: &[u8], max_message_bytes: usize) -> Result<Decoded, Violation> {
             samples.map(|sample| Sample { timestamp: sample.timestamp, bits: sample.value.to_bits() });
         decoded.series.push(Series {
             samples: samples.collect(),
-            histograms: series.histograms.len(),
+            histograms: series.histograms.into_iter().map(Histogram::from).collect(),
             exemplars: series.exemplars.len(),
             labels: named,
         });

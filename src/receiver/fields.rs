@@ -7,6 +7,8 @@ use super::violation::Violation;
 enum Kind {
     Varint,
     Fixed64,
+    /// Of a oneof with this field: there may be one of the two. prost would take the last.
+    Fixed64Or(u32),
     Bytes,
     Message(&'static Shape),
     /// May come often.
@@ -57,12 +59,12 @@ static METADATA: Shape = Shape {
 /// The same in both versions; 2.0 has one more.
 const HISTOGRAM_FIELDS: [(u32, Kind); 16] = [
     (1, Kind::Varint),
-    (2, Kind::Fixed64),
+    (2, Kind::Fixed64Or(1)),
     (3, Kind::Fixed64),
     (4, Kind::Varint),
     (5, Kind::Fixed64),
     (6, Kind::Varint),
-    (7, Kind::Fixed64),
+    (7, Kind::Fixed64Or(6)),
     (8, Kind::Messages(&SPAN)),
     (9, Kind::Bytes),
     (10, Kind::Bytes),
@@ -143,7 +145,7 @@ fn walk(mut rest: &[u8], shape: &'static Shape) -> Result<(), Violation> {
             (Kind::Varint, 0) => {
                 varint(&mut rest)?;
             }
-            (Kind::Fixed64, 1) => {
+            (Kind::Fixed64 | Kind::Fixed64Or(_), 1) => {
                 take(&mut rest, 8)?;
             }
             (Kind::Bytes, 2) => {
@@ -167,6 +169,7 @@ fn walk(mut rest: &[u8], shape: &'static Shape) -> Result<(), Violation> {
             (
                 Kind::Varint
                 | Kind::Fixed64
+                | Kind::Fixed64Or(_)
                 | Kind::Bytes
                 | Kind::Message(_)
                 | Kind::Messages(_)
@@ -177,7 +180,15 @@ fn walk(mut rest: &[u8], shape: &'static Shape) -> Result<(), Violation> {
             }
         }
         // Known single fields have numbers below 32.
-        let bit = 1 << field;
+        let bit = match kind {
+            Kind::Fixed64Or(other) => 1 << other,
+            Kind::Varint
+            | Kind::Fixed64
+            | Kind::Bytes
+            | Kind::Message(_)
+            | Kind::Messages(_)
+            | Kind::Strings => 1 << field,
+        };
         if seen & bit != 0 {
             return Err(violation("repeated"));
         }
@@ -231,6 +242,7 @@ mod tests {
             (nested(1, &nested(5, b"")), "TimeSeries", 5, "unknown"),
             (nested(1, &nested(1, &[LABEL, b"\x0a\x01c"].concat())), "Label", 1, "repeated"),
             (nested(1, &nested(2, b"\x08\x01")), "Sample", 1, "unknown"),
+            (nested(1, &nested(4, b"\x11\0\0\0\0\0\0\0\0\x08\x01")), "Histogram", 1, "repeated"),
         ] {
             match check(&message) {
                 Err(Violation::Field { message, field, problem: found, .. }) => {
@@ -251,6 +263,8 @@ mod tests {
             (series(&nested(6, b"")), "TimeSeries", 6, "unknown"),
             (series(&nested(2, b"\x20\x01")), "Sample", 4, "unknown"),
             (series(&nested(3, b"\x90\x01\x01")), "Histogram", 18, "unknown"),
+            (series(&nested(3, b"\x08\x01\x11\0\0\0\0\0\0\0\0")), "Histogram", 2, "repeated"),
+            (series(&nested(3, b"\x39\0\0\0\0\0\0\0\0\x30\x01")), "Histogram", 6, "repeated"),
             (series(&nested(4, &nested(4, b""))), "Exemplar", 4, "unknown"),
             (series(&nested(5, b"\x10\x01")), "Metadata", 2, "unknown"),
             (series(&[nested(5, b""), nested(5, b"")].concat()), "TimeSeries", 5, "repeated"),

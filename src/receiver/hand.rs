@@ -55,7 +55,8 @@ pub(crate) fn nested(field: u8, inner: &[u8]) -> Vec<u8> {
     [&[field << 3 | 2][..], &varint(inner.len() as u64), inner].concat()
 }
 
-fn varint(mut value: u64) -> Vec<u8> {
+/// A number of at most 64 bits, seven in each byte.
+pub(crate) fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
         bytes.push((value & 0x7f) as u8 | 0x80);

@@ -1,7 +1,7 @@
 //! An embedded strict remote-write receiver, for `receive`, `demo` and the tests.
 //!
-//! Owns the server loop, the check of every MUST of both specifications (IDs 1.01 to 1.17, 2.01 to 2.16) on every request, and what was
-//! stored. Hands on what arrived, decoded. Never knows who sent it, nor how the sender works.
+//! Owns the server loop, the check of every MUST of both specifications (IDs 1.01 to 1.17, 2.01 to 2.16, 2.23, 2.24) on every
+//! request, and what was stored. Hands on what arrived, decoded. Never knows who sent it, nor how the sender works.
 //!
 //! The caller owns the listener and the stop token, so an outage that refuses connections is: cancel the token, wait for
 //! [`Receiver::serve`], drop the listener; binding the same port again and serving with the same [`Receiver`] ends it.
@@ -10,7 +10,9 @@ mod answer;
 mod check;
 pub mod command;
 mod decode;
+mod fault;
 mod fields;
+mod histogram;
 mod protocol;
 mod server;
 mod state;
@@ -33,8 +35,10 @@ use tokio::sync::watch;
 
 pub use answer::{Answer, Reply};
 pub use decode::{Metadata, Series};
+pub use fault::HistogramFault;
+pub use histogram::Histogram;
 pub use protocol::{Protocol, Speaks};
-pub use state::{Answered, Request, State};
+pub use state::{Answered, Request, State, Written};
 pub use store::{Sample, Store};
 pub use violation::Violation;
 
@@ -56,7 +60,7 @@ pub struct Options {
     pub refuse: bool,
     /// Largest message after decompression, bytes.
     pub max_message_bytes: usize,
-    /// Samples kept of each series, newest last.
+    /// Samples kept of each series, and as many native histograms, newest last.
     pub keep_samples: usize,
     /// Requests kept in the log.
     pub keep_requests: usize,

@@ -23,7 +23,8 @@ use super::answer::{self, Answer, Reply};
 use super::check;
 use super::decode::{self, Decoded};
 use super::protocol::Protocol;
-use super::state::{Answered, Arrived, Request};
+use super::state::{Answered, Arrived, Request, Written};
+use super::store::Points;
 use super::violation::Violation;
 use super::{Receiver, Shared};
 use crate::model::{Labels, now_ms};
@@ -148,7 +149,7 @@ impl Shared {
         for one in &decoded.series {
             let labels: Labels = one.labels.iter().map(|(name, value)| (name, value)).collect();
             check::series(one, &labels, &mut violations);
-            series.push((labels, one.samples.clone()));
+            series.push((labels, Points::new(one.samples.clone(), one.histograms.clone())));
         }
         check::metadata(&decoded.metadata, &mut violations);
         let arrived = Arrived {
@@ -157,7 +158,6 @@ impl Shared {
             body_crc: crc32fast::hash(&body),
             message_bytes: decoded.message_bytes,
             protocol,
-            histograms: decoded.series.iter().map(|series| series.histograms as u64).sum(),
             exemplars: decoded.series.iter().map(|series| series.exemplars as u64).sum(),
             series,
             metadata: decoded.metadata,
@@ -190,8 +190,9 @@ fn judgement(request: &Request) -> Response<Body> {
         }
     }
     let headers = match request.written {
-        Some(samples) if status < 300 => answer::written(samples, request.histograms, request.exemplars),
-        Some(samples) => answer::written(samples, 0, 0),
+        Some(Written { samples, histograms }) => {
+            answer::written(samples, histograms, if status < 300 { request.exemplars } else { 0 })
+        }
         None => Vec::new(),
     };
     scripted(Reply { status, headers, body: Bytes::from(text) })

@@ -5,7 +5,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use super::answer::{Answer, Script};
 use super::decode::Metadata;
 use super::protocol::{Foreign, Protocol, Speaks};
-use super::store::{Admission, Sample, Store};
+use super::store::{Admission, Point, Points, Store};
 use super::violation::Violation;
 use crate::model::Labels;
 
@@ -45,13 +45,13 @@ pub struct Request {
     pub series: usize,
     /// Entries of metadata of the message; only 1.0 has any.
     pub metadata: u64,
-    /// Native histograms of the message; they are counted and not kept.
+    /// How many of the samples are native histograms.
     pub histograms: u64,
     /// Exemplars of the message; they are counted and not kept.
     pub exemplars: u64,
-    /// Samples of the message, staleness markers included.
+    /// Samples of the message, native histograms and staleness markers included: as a sender's ledger counts them.
     pub samples: u64,
-    /// Staleness markers of the message.
+    /// How many of the samples are staleness markers.
     pub markers: u64,
     /// Smallest and largest timestamp of the message, ms since the epoch; `None` without samples.
     pub times: Option<(i64, i64)>,
@@ -59,14 +59,23 @@ pub struct Request {
     pub stored: u64,
     /// Samples that had been stored before, bit for bit. Counted only where the request was accepted.
     pub duplicates: u64,
-    /// What a normal answer says of its samples; `None` without the headers (remote-write 2.19).
-    pub written: Option<u64>,
+    /// What a normal answer says was written; `None` without the headers (remote-write 2.19).
+    pub written: Option<Written>,
     /// What it broke.
     pub violations: Vec<Violation>,
     /// How it was answered.
     pub answered: Answered,
     /// CRC of the body: equal for the same bytes.
     pub body_crc: u32,
+}
+
+/// What the headers of an answer say of a 2.0 request, resent samples included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// `X-Prometheus-Remote-Write-Samples-Written`: native histograms are not in it.
+    pub samples: u64,
+    /// `X-Prometheus-Remote-Write-Histograms-Written`.
+    pub histograms: u64,
 }
 
 impl Request {
@@ -109,9 +118,8 @@ pub(super) struct Arrived {
     pub(super) body_crc: u32,
     pub(super) message_bytes: usize,
     pub(super) protocol: Protocol,
-    pub(super) series: Vec<(Labels, Vec<Sample>)>,
+    pub(super) series: Vec<(Labels, Points)>,
     pub(super) metadata: Vec<Metadata>,
-    pub(super) histograms: u64,
     pub(super) exemplars: u64,
     pub(super) violations: Vec<Violation>,
 }
@@ -133,10 +141,10 @@ impl State {
         }
     }
 
-    /// The samples of all series that have these labels, counted.
+    /// The samples of all series that have these labels, native histograms included, counted.
     #[must_use]
     pub fn count(&self, matchers: &[(&str, &str)]) -> usize {
-        self.store.select(matchers).map(|(_, samples)| samples.len()).sum()
+        self.store.count(matchers)
     }
 
     /// The newest request.
@@ -183,8 +191,8 @@ impl State {
             (Answer::Close | Answer::StoreThenClose, _) => Answered::Closed,
             (Answer::CloseMidAnswer, _) => Answered::Half,
         };
-        let all = || arrived.series.iter().flat_map(|(_, samples)| samples);
-        let times = || all().map(|sample| sample.timestamp);
+        let all = || arrived.series.iter().flat_map(|(_, points)| points.iter());
+        let times = || all().map(Point::timestamp);
         let request = Request {
             at,
             times: times().min().zip(times().max()),
@@ -194,15 +202,18 @@ impl State {
             protocol: arrived.protocol,
             series: arrived.series.len(),
             metadata: entries,
-            histograms: arrived.histograms,
+            histograms: arrived.series.iter().map(|(_, points)| points.histograms.len() as u64).sum(),
             exemplars: arrived.exemplars,
             samples: all().count() as u64,
-            markers: all().filter(|sample| sample.is_stale_marker()).count() as u64,
+            markers: all().filter(|point| point.is_stale_marker()).count() as u64,
             stored: if committed { admission.stored } else { 0 },
             duplicates: if committed { admission.duplicates } else { 0 },
             written: match (arrived.protocol, foreign) {
-                (Protocol::V2, None) if committed => Some(admission.stored + admission.duplicates),
-                (Protocol::V2, None) => Some(0),
+                (Protocol::V2, None) if committed => Some(Written {
+                    samples: admission.stored + admission.duplicates - admission.histograms,
+                    histograms: admission.histograms,
+                }),
+                (Protocol::V2, None) => Some(Written::default()),
                 (Protocol::V2, Some(_)) | (Protocol::V1, _) => None,
             },
             headers: hide_secrets(arrived.headers),

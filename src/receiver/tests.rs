@@ -11,6 +11,9 @@ use super::hand::{Pair, body, pack, series};
 use super::*;
 use crate::model::{METRIC_NAME, STALE_MARKER_BITS};
 
+mod faults;
+mod histograms;
+
 pub(super) const NOW: i64 = 1_790_000_000_000;
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -84,7 +87,7 @@ impl Rig {
         tokio::time::timeout(LIMIT, exchange).await.unwrap()
     }
 
-    async fn post(&self, body: &[u8]) -> u16 {
+    pub(super) async fn post(&self, body: &[u8]) -> u16 {
         status(&self.send(&good_head(), body).await)
     }
 
@@ -407,11 +410,13 @@ async fn the_same_metadata_after_a_refusal_is_the_next_intervals() {
 
 #[tokio::test]
 async fn rw_2_24_a_native_histogram_with_custom_bounds_is_none_of_1_0() {
-    // Schema -53 and a timestamp.
-    let histogram = hand::nested(4, b"\x20\x69\x78\x01");
+    // An integer count of 0, the schema -53, and a timestamp.
+    let timestamp = hand::varint(NOW.cast_unsigned());
+    let histogram = hand::nested(4, &[b"\x08\0\x20\x69\x78", &timestamp[..]].concat());
     let series = [series(&[(METRIC_NAME, "h")], &[]), histogram].concat();
     let rig = Rig::new().await;
     assert_eq!(rig.post(&body(&[series])).await, 400);
-    assert!(rig.violations()[0].starts_with("2.24: h "), "{:?}", rig.violations());
+    let violations = rig.violations();
+    assert!(violations.len() == 1 && violations[0].starts_with("2.24: h "), "{violations:?}");
     rig.end().await;
 }

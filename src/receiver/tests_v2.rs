@@ -1,17 +1,20 @@
 //! The receiver against hand-made requests of remote-write 2.0.
 
+use prost::Message;
+
 use super::hand::{body_v2, nested, pack, sample_v2, series_v2};
 use super::tests::{NOW, Rig, good_head, head, status, up};
 use super::*;
 use crate::model::{METRIC_NAME, STALE_MARKER_BITS};
+use crate::proto::v2::{self, histogram::Count::CountInt};
 
-const SYMBOLS: [&str; 5] = ["", METRIC_NAME, "up", "job", "docker"];
-const UP: [u8; 4] = [1, 2, 3, 4];
+pub(super) const SYMBOLS: [&str; 5] = ["", METRIC_NAME, "up", "job", "docker"];
+pub(super) const UP: [u8; 4] = [1, 2, 3, 4];
 
 const TYPE: &str = "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request";
 const VERSION: &str = "X-Prometheus-Remote-Write-Version: 2.0.0";
 
-fn head_v2() -> String {
+pub(super) fn head_v2() -> String {
     head(&["Content-Encoding: snappy", TYPE, VERSION, "User-Agent: a/1"])
 }
 
@@ -21,7 +24,7 @@ fn up_v2(samples: &[(i64, f64)]) -> Vec<u8> {
     body_v2(&SYMBOLS, &[series_v2(&UP, &samples)])
 }
 
-fn written(answer: &str) -> Vec<String> {
+pub(super) fn written(answer: &str) -> Vec<String> {
     let prefix = "x-prometheus-remote-write-";
     answer.lines().filter_map(|line| line.strip_prefix(prefix)).map(str::to_owned).collect()
 }
@@ -32,7 +35,8 @@ async fn rw_2_01_a_right_request_is_stored_and_the_answer_says_how_much_rw_2_19(
     // Everything that 2.0 has: metadata, an exemplar, a start timestamp, a series that is a histogram.
     let exemplar = nested(4, &[nested(1, &[3, 4]), b"\x18\x05".to_vec()].concat());
     let rest = [sample_v2(NOW, 1.0), exemplar, nested(5, b"\x08\x01\x18\x02")].concat();
-    let histogram = nested(3, b"\x08\x01\x78\x05\x88\x01\x01");
+    let histogram = v2::Histogram { count: Some(CountInt(0)), timestamp: NOW, ..v2::Histogram::default() };
+    let histogram = nested(3, &histogram.encode_to_vec());
     let marker = sample_v2(NOW + 1, f64::from_bits(STALE_MARKER_BITS));
     let series = [series_v2(&UP, &rest), series_v2(&[1, 4], &histogram), series_v2(&UP, &marker)];
     let answer = rig.send(&head_v2(), &body_v2(&SYMBOLS, &series)).await;
@@ -41,8 +45,9 @@ async fn rw_2_01_a_right_request_is_stored_and_the_answer_says_how_much_rw_2_19(
     assert_eq!(rig.violations(), Vec::<String>::new());
     let state = rig.end().await.snapshot();
     let request = state.last_request().unwrap();
-    assert_eq!((request.protocol, request.samples, request.markers), (Protocol::V2, 2, 1));
-    assert_eq!((request.histograms, request.exemplars, request.written), (1, 1, Some(2)));
+    assert_eq!((request.protocol, request.samples, request.markers), (Protocol::V2, 3, 1));
+    assert_eq!((request.histograms, request.exemplars, request.stored), (1, 1, 3));
+    assert_eq!(request.written, Some(Written { samples: 2, histograms: 1 }));
     assert_eq!(state.count(&[(METRIC_NAME, "up"), ("job", "docker")]), 2);
 }
 

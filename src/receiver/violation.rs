@@ -1,3 +1,4 @@
+use super::fault::HistogramFault;
 use crate::model::Labels;
 
 /// A broken rule of the remote-write specifications. Each text begins with the rule's ID; where 2.0 repeats a rule of 1.0, with that of 1.0.
@@ -79,8 +80,13 @@ pub enum Violation {
     #[error("2.09: {0} has neither a sample nor a histogram")]
     NoData(Labels),
     /// Both.
-    #[error("2.09: {0} has samples and histograms")]
-    MixedData(Labels),
+    #[error("{rule}: {series} has samples and histograms")]
+    MixedData {
+        /// Of the message.
+        rule: &'static str,
+        /// The series.
+        series: Labels,
+    },
     /// An exemplar without its time.
     #[error("2.15: an exemplar of {0} has no timestamp")]
     ExemplarTime(Labels),
@@ -95,7 +101,7 @@ pub enum Violation {
         field: u32,
         /// As protobuf numbers them.
         wire_type: u8,
-        /// `unknown` or `repeated`.
+        /// `unknown` or `repeated`; the second one of a oneof is repeated too.
         problem: &'static str,
     },
     /// Not milliseconds since the epoch: outside the years 2000 to 2199, as seconds, microseconds and nanoseconds are.
@@ -176,6 +182,18 @@ pub enum Violation {
         /// Bits of the value that came now.
         found: u64,
     },
+    /// A timestamp that the series has already, with another value, and a native histogram is among the two.
+    #[error("1.13: {series} at {timestamp} has two values: {stored} came first, then {found}")]
+    OtherHistogram {
+        /// The series.
+        series: Labels,
+        /// The timestamp that came twice.
+        timestamp: i64,
+        /// Bits of a value, or count and sum of a histogram: its buckets may differ too.
+        stored: String,
+        /// What came now.
+        found: String,
+    },
     /// One sample twice in one request, so it cannot be a resend.
     #[error("1.13: {series} at {timestamp} comes twice in one request")]
     Doubled {
@@ -187,8 +205,26 @@ pub enum Violation {
     /// The same bytes again after a final answer.
     #[error("1.14: the same request again after the final answer {0}")]
     RetriedAfterFinal(u16),
+    /// A native histogram that contradicts itself, so that Prometheus refuses it.
+    #[error("2.23: the native histogram {series} at {timestamp} has {fault}")]
+    Histogram {
+        /// The series.
+        series: Labels,
+        /// As it came.
+        timestamp: i64,
+        /// What is wrong with it.
+        fault: HistogramFault,
+    },
+    /// A native histogram that is a staleness marker, and has counts or buckets.
+    #[error("2.16: the native histogram {series} at {timestamp} is a staleness marker, and has observations")]
+    StaleHistogram {
+        /// The series.
+        series: Labels,
+        /// As it came.
+        timestamp: i64,
+    },
     /// A NaN that is neither the staleness marker nor the one that Prometheus stores.
-    #[error("1.17: {series} at {timestamp} is a NaN with the bits {bits:#018x}")]
+    #[error("1.17: the value or sum of {series} at {timestamp} is a NaN with the bits {bits:#018x}")]
     Nan {
         /// The series.
         series: Labels,
@@ -221,7 +257,7 @@ impl Violation {
             | Self::RepeatedSymbol(_)
             | Self::Reference { .. }
             | Self::NoData(_)
-            | Self::MixedData(_)
+            | Self::MixedData { .. }
             | Self::ExemplarTime(_)
             | Self::Field { .. }
             | Self::Timestamp { .. }
@@ -239,6 +275,9 @@ impl Violation {
             | Self::CustomBounds(_)
             | Self::OutOfOrder { .. }
             | Self::OtherValue { .. }
+            | Self::OtherHistogram { .. }
+            | Self::Histogram { .. }
+            | Self::StaleHistogram { .. }
             | Self::Doubled { .. }
             | Self::RetriedAfterFinal(_)
             | Self::Nan { .. } => 400,
@@ -265,7 +304,7 @@ impl Violation {
             | Self::FirstSymbol(_)
             | Self::RepeatedSymbol(_)
             | Self::NoData(_)
-            | Self::MixedData(_)
+            | Self::MixedData { .. }
             | Self::ExemplarTime(_)
             | Self::UserAgent(_)
             | Self::RepeatedHeader { .. }
@@ -284,6 +323,9 @@ impl Violation {
             | Self::CustomBounds(_)
             | Self::OutOfOrder { .. }
             | Self::OtherValue { .. }
+            | Self::OtherHistogram { .. }
+            | Self::Histogram { .. }
+            | Self::StaleHistogram { .. }
             | Self::Doubled { .. }
             | Self::RetriedAfterFinal(_)
             | Self::Nan { .. } => false,
