@@ -242,6 +242,11 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
     (
         "native histograms",
         &[
+            "rw_1_07_and_2_23_native_histograms_arrive_bit_for_bit_and_each_once_over_an_outage_and_a_kill",
+            "rw_2_16_and_3_07_a_histogram_that_vanished_while_nobody_looked_ends_as_a_histogram",
+            "rw_4_27_both_forms_of_a_histogram_arrive_where_both_are_wanted",
+            "rw_2_24_classic_histograms_go_with_custom_buckets_as_2_0_and_are_counted_as_left_out_of_1_0",
+            "a_histogram_that_prometheus_refuses_fails_its_scrape_and_the_next_one_is_good",
             "rw_1_07_and_2_23_exemplars_and_histograms_become_those_of_1_0",
             "rw_2_24_custom_bounds_are_left_out_of_1_0_and_stay_in_2_0",
             "rw_4_28_a_histogram_with_native_parts_is_read_by_its_classic_buckets",

@@ -2,6 +2,7 @@
 
 mod early_ends;
 mod endpoints;
+mod histograms;
 mod kills;
 mod outages;
 mod queue_dir;
