@@ -304,6 +304,11 @@ fn write_refusals(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_
             family.sample(&[("endpoint", endpoint.name), ("outcome", outcome.word())], count);
         }
     }
+    let help = "Series whose metadata (1.0) was not sent because there are too many metrics";
+    let mut family = exposition.family("docker_remote_write_metadata_left_out_total", Kind::Counter, help);
+    for endpoint in endpoints {
+        family.sample(&[("endpoint", endpoint.name)], endpoint.remote.metadata_left_out);
+    }
     let help = "Bytes of the largest message that is sent, before compression";
     let mut family = exposition.family("docker_remote_write_request_max_bytes", Kind::Gauge, help);
     for endpoint in endpoints {

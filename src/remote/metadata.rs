@@ -135,6 +135,7 @@ impl Worker {
             return;
         }
         let left_out = self.metadata.families.left_out();
+        self.metrics.metadata_left_out(left_out);
         if left_out > 0 && !std::mem::replace(&mut self.metadata.said_left_out, true) {
             warn!(endpoint = %self.config.name, families = self.metadata.families.len(), left_out, "too many families: the metadata of some is not sent; samples are");
         }

@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub requests_split: u64,
     /// Requests of metadata by how they ended (`_metadata_requests_total{outcome}`); they are not in `requests`.
     pub metadata: BTreeMap<MetadataOutcome, u64>,
+    /// Entries of families beyond 10,000, whose metadata was not sent (`_metadata_left_out_total`).
+    pub metadata_left_out: u64,
     /// Records that could not be decoded; their samples are `rejected` in the ledger.
     pub undecodable_records: u64,
     /// Reads of the queue that failed; they are repeated.
@@ -173,6 +175,10 @@ impl EndpointMetrics {
 
     pub(super) fn metadata(&self, outcome: MetadataOutcome) {
         *self.write().metadata.entry(outcome).or_default() += 1;
+    }
+
+    pub(super) fn metadata_left_out(&self, entries: u64) {
+        self.write().metadata_left_out += entries;
     }
 
     pub(super) fn undecodable(&self) {

@@ -118,6 +118,24 @@ async fn rw_1_07_metadata_comes_again_after_each_interval_with_what_the_last_scr
 }
 
 #[tokio::test]
+async fn what_is_beyond_ten_thousand_families_is_left_out_counted_and_said() {
+    let logs = logs::collect();
+    let server = serve(NOTHING).await;
+    let queue = queue();
+    let names: Vec<String> = (0..10_007).map(|number| format!("family_{number}")).collect();
+    for names in names.chunks(2_000) {
+        let families: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+        append_described(&queue, &families, 1000);
+    }
+    let running = start(Config { metadata: every(HOUR), ..config(&server.url("/")) }, &queue);
+    let all_sent = |running: &Running| running.metadata(MetadataOutcome::Accepted) == 5;
+    running.until("metadata was sent", all_sent).await;
+    assert_eq!(running.sender.metrics.snapshot().metadata_left_out, 7);
+    assert_eq!(logs.with("too many families").len(), 1);
+    assert_eq!(queue.ledger(0).delivered, 10_007);
+}
+
+#[tokio::test]
 async fn an_endpoint_of_2_0_and_one_that_wants_none_get_none() {
     let written = || -> Answer { status(204).header("X-Prometheus-Remote-Write-Samples-Written", "1") };
     let wants =
