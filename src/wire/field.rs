@@ -26,10 +26,16 @@ pub(super) fn put_u32(field: u32, value: u32, out: &mut Vec<u8>) {
 /// Appends a length-delimited field's key and length.
 #[inline]
 pub(super) fn put_len(field: u32, len: usize, out: &mut Vec<u8>) {
+    len_field(field, len).append_to(out);
+}
+
+/// A length-delimited field's key and length.
+#[inline]
+pub(super) fn len_field(field: u32, len: usize) -> Short {
     let mut short = Short::new();
     short.key(field, WireType::LengthDelimited);
     short.varint(len as u64);
-    short.append_to(out);
+    short
 }
 
 /// Appends a string or bytes field.
@@ -92,6 +98,19 @@ pub(super) fn exemplar_fields(value: f64, timestamp: i64) -> Short {
 /// Whether these are the bytes that [`sample_field`] writes, for whichever sample.
 #[inline]
 pub(super) fn is_sample_field(field: &[u8]) -> bool {
+    is_usual(field) || is_any_sample_field(field)
+}
+
+/// What nearly all samples are: a value that is not 0, and a time between 1971 and 2109, whose varint takes six bytes.
+#[inline]
+fn is_usual(field: &[u8]) -> bool {
+    let Some(([18, 16, 9], rest)) = field.split_first_chunk() else { return false };
+    let Some((bits, [16, varint @ .., last])) = rest.split_first_chunk::<8>() else { return false };
+    let Ok(varint) = <[u8; 5]>::try_from(varint) else { return false };
+    *bits != [0; 8] && (1..0x80).contains(last) && varint.iter().all(|byte| *byte >= 0x80)
+}
+
+fn is_any_sample_field(field: &[u8]) -> bool {
     let [18, len, sample @ ..] = field else { return false };
     if usize::from(*len) != sample.len() {
         return false;
