@@ -1,5 +1,7 @@
 //! Protobuf fields by hand, on top of `prost::encoding`: what the hot path writes and reads without building messages.
 
+use std::ops::Range;
+
 use prost::bytes::Buf;
 use prost::encoding::{self, WireType};
 
@@ -82,6 +84,42 @@ pub(super) fn started_sample_field(value: f64, timestamp: i64, start: i64) -> Sh
     // At most 31 bytes.
     field.bytes[length_at] = (field.len - length_at - 1) as u8;
     field
+}
+
+/// [`started_sample_field`] of one sample after the other. Those of a scrape share their time, so all but the value is written once.
+#[derive(Debug)]
+pub(super) struct SampleFields {
+    timestamp: i64,
+    start: i64,
+    valued: Short,
+    zero: Short,
+}
+
+impl SampleFields {
+    /// Where a value's bits are in a field that has one.
+    const BITS: Range<usize> = 3..11;
+
+    pub(super) fn new() -> Self {
+        Self::at(0, 0)
+    }
+
+    fn at(timestamp: i64, start: i64) -> Self {
+        let field = |value| started_sample_field(value, timestamp, start);
+        Self { timestamp, start, valued: field(1.0), zero: field(0.0) }
+    }
+
+    /// Bytes of a sample's field; timestamps in ms since the epoch.
+    #[inline]
+    pub(super) fn of(&mut self, value: f64, timestamp: i64, start: i64) -> &[u8] {
+        if (self.timestamp, self.start) != (timestamp, start) {
+            *self = Self::at(timestamp, start);
+        }
+        if value.to_bits() == 0 {
+            return self.zero.as_slice();
+        }
+        self.valued.bytes[Self::BITS].copy_from_slice(&value.to_le_bytes());
+        self.valued.as_slice()
+    }
 }
 
 /// Value and timestamp of an `Exemplar` of 2.0.

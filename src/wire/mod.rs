@@ -11,6 +11,7 @@
 //! - `selection` says what of a record an endpoint is not sent;
 //! - [`decode`] is the way of receivers and tests: prost's derived types.
 
+mod beside;
 pub mod decode;
 pub mod excerpt;
 mod extras;
