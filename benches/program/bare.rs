@@ -3,7 +3,7 @@
 //! answer. No time-outs, no queue, no staleness, no checks.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,10 +29,14 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) fn new(place: &Place) -> io::Result<Self> {
-        let sink = TcpStream::connect(place.sink)?;
+        Self::between(place.socket(), place.sink)
+    }
+
+    pub(crate) fn between(socket: PathBuf, sink: SocketAddr) -> io::Result<Self> {
+        let sink = TcpStream::connect(sink)?;
         sink.set_nodelay(true)?;
         Ok(Self {
-            socket: place.socket(),
+            socket,
             turns: 0,
             sink,
             remembered: Vec::new(),

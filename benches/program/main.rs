@@ -1,5 +1,5 @@
 //! What a scrape costs the whole program, in CPU time of all its threads, beside a bare loop that does nothing but the work:
-//! `cargo bench --bench program [-- series] [rounds=N]`.
+//! `cargo bench --bench program [-- series] [rounds=N]`, or in instructions: `[-- series] instructions [profiles=DIRECTORY]`.
 //!
 //! Three contenders run at the same time, each every second and each with a target and a sink of its own, so that whatever else the machine
 //! does hits all of them alike: the bare loop, and the release binary with its defaults (queue on disk, own series, requests of at most
@@ -10,6 +10,7 @@
 mod bare;
 #[path = "../support/body.rs"]
 mod body;
+mod count;
 mod cpu;
 #[path = "../support/http.rs"]
 mod http;
@@ -17,7 +18,7 @@ mod world;
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,9 +40,18 @@ fn main() -> io::Result<()> {
     if arguments.iter().any(|argument| argument == "--test") {
         return Ok(());
     }
+    if count::be_bare_loop(&arguments)? {
+        return Ok(());
+    }
     let sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     let rounds = arguments.iter().find_map(|argument| argument.strip_prefix("rounds=")?.parse().ok());
+    let counted = arguments.iter().any(|argument| argument == "instructions");
+    let profiles = arguments.iter().find_map(|argument| argument.strip_prefix("profiles=").map(Path::new));
     for series in if sizes.is_empty() { vec![600, 10_000] } else { sizes } {
+        if counted {
+            count::compare(series, profiles)?;
+            continue;
+        }
         compare(series, rounds.unwrap_or(ROUNDS))?;
     }
     Ok(())
@@ -146,18 +156,8 @@ impl Contender {
     }
 
     fn program(place: &Place) -> io::Result<Self> {
-        let child = Command::new(env!("CARGO_BIN_EXE_docker-remote-write"))
-            .arg("run")
-            .env_clear()
-            .env("REMOTE_WRITE_URL", format!("http://{}/api/v1/write", place.sink))
-            .env("SCRAPE_URL", format!("unix://{}", place.socket().display()))
-            .env("SCRAPE_INTERVAL", "1s")
-            .env("QUEUE_DIR", place.dir.path().join("queue"))
-            .env("INSTANCE", "host")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        Ok(Self::Program(child))
+        let mut command = program(place, &[]);
+        Ok(Self::Program(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?))
     }
 
     /// CPU time of one scrape: the mean of [`SCRAPES`] behind the first ones.
@@ -190,6 +190,22 @@ impl Drop for Contender {
             }
         }
     }
+}
+
+/// The program between these two ends, as far as it goes with its defaults; `under`: what runs it, with its arguments.
+fn program(place: &Place, under: &[String]) -> Command {
+    let binary = env!("CARGO_BIN_EXE_docker-remote-write").to_owned();
+    let words = [under, &[binary, "run".to_owned()]].concat();
+    let mut command = Command::new(&words[0]);
+    command
+        .args(&words[1..])
+        .env_clear()
+        .env("REMOTE_WRITE_URL", format!("http://{}/api/v1/write", place.sink))
+        .env("SCRAPE_URL", format!("unix://{}", place.socket().display()))
+        .env("SCRAPE_INTERVAL", "1s")
+        .env("QUEUE_DIR", place.dir.path().join("queue"))
+        .env("INSTANCE", "host");
+    command
 }
 
 fn ms(time: Duration) -> f64 {

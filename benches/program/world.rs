@@ -59,6 +59,11 @@ impl Place {
         self.dir.path().join("metrics.sock")
     }
 
+    /// Answers so far.
+    pub(crate) fn scrapes(&self) -> u64 {
+        self.scrapes.load(Ordering::SeqCst)
+    }
+
     /// Waits for so many scrapes since the beginning, and half a second more, in which the last one is delivered; calls `meanwhile` now and
     /// then.
     pub(crate) fn wait_for(
@@ -68,7 +73,7 @@ impl Place {
     ) -> io::Result<()> {
         const DEADLINE: Duration = Duration::from_secs(120);
         let start = Instant::now();
-        while self.scrapes.load(Ordering::SeqCst) < scrapes {
+        while self.scrapes() < scrapes {
             if start.elapsed() > DEADLINE {
                 return Err(io::Error::other("a contender does not scrape"));
             }

@@ -1,7 +1,7 @@
 //! Raw bytes of a line to the series that they name, so that unescaping, label rules and sorting happen once for each series.
 //!
 //! The next line of this scrape is nearly always the next line of the last one: that entry is tried first, with one comparison of bytes,
-//! and only a miss is hashed.
+//! and only a miss is hashed. As long as every line was the expected one, nothing is written down of them.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -44,6 +44,15 @@ struct Entry {
     position: u32,
 }
 
+/// What is to be known of an entry that is expected.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    /// Where its bytes end in [`LineCache::text`].
+    end: usize,
+    line: Line,
+    spelling: Spelling,
+}
+
 /// The lines of one target.
 #[derive(Debug, Default)]
 pub(super) struct LineCache {
@@ -52,16 +61,22 @@ pub(super) struct LineCache {
     hasher: RandomState,
     /// Entries in all of them.
     remembered: usize,
+    /// Those of the last good scrape.
+    settled: usize,
+    /// Entries that are not [`Entry::cached`].
+    uncached: usize,
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     previous: Vec<u32>,
-    /// The bytes of those lines in a row, and where each ends: each entry's own lie anywhere, and fetching them took three quarters of
-    /// the time in which a body was read.
+    /// The bytes of those lines in a row, and what is to be known of each: entries lie anywhere, and fetching them took three quarters of the
+    /// time in which a body was read.
     text: Vec<u8>,
-    ends: Vec<usize>,
+    expected: Vec<Expected>,
     current: Vec<u32>,
     /// Where in `previous` the next line is expected.
     guess: usize,
+    /// All lines of this scrape so far were the expected ones: they are not noted yet.
+    in_step: bool,
     scrape: u64,
     distinct: usize,
     /// Lines that came after the last good scrape.
@@ -78,6 +93,7 @@ impl LineCache {
         self.scrape += 1;
         self.current.clear();
         self.guess = 0;
+        self.in_step = true;
         self.distinct = 0;
         self.current_bytes = 0;
     }
@@ -90,27 +106,50 @@ impl LineCache {
 
     /// What these bytes come to, and whether [`LineCache::cached`] was said of the line.
     pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<(Line, bool)> {
+        if let Some(expected) = self.expected.get(self.guess)
+            && expected.spelling == spelling
+            && raw == self.expected()
+        {
+            return Some(self.take_expected(expected.line));
+        }
+        self.fall_out_of_step();
         let is = |id: &u32| self.entries[*id as usize].as_ref().is_some_and(|entry| *entry.raw == *raw);
-        let indexed = || self.index[spelling as usize].find(self.hasher.hash_one(raw), is).copied();
-        let id = self.guessed(raw, spelling).or_else(indexed)?;
+        let id = self.index[spelling as usize].find(self.hasher.hash_one(raw), is).copied()?;
         let entry = self.entries.get(id as usize)?.as_ref()?;
         let found = (entry.line, entry.cached);
         self.note(id);
         Some(found)
     }
 
+    /// The expected line has come, which is this.
+    fn take_expected(&mut self, line: Line) -> (Line, bool) {
+        let id = self.previous[self.guess];
+        let is_cached = || self.entries[id as usize].as_ref().is_some_and(|entry| entry.cached);
+        let cached = self.uncached == 0 || is_cached();
+        if self.in_step {
+            self.guess += 1;
+        } else {
+            self.note(id);
+        }
+        (line, cached)
+    }
+
     /// The line that was found or inserted last has had a good sample.
     pub(super) fn cached(&mut self) {
-        let entry = self.current.last().and_then(|id| self.entries.get_mut(*id as usize)?.as_mut());
-        if let Some(entry) = entry {
+        let last = if self.in_step { self.previous[..self.guess].last() } else { self.current.last() };
+        let entry = last.and_then(|id| self.entries.get_mut(*id as usize)?.as_mut());
+        if let Some(entry) = entry.filter(|entry| !entry.cached) {
             entry.cached = true;
+            self.uncached -= 1;
         }
     }
 
     /// Remembers a line that [`LineCache::find`] does not know; `weight` is that of its series.
     pub(super) fn insert(&mut self, raw: &[u8], spelling: Spelling, line: Line, weight: usize) {
+        self.fall_out_of_step();
         let weight = footprint::of_line(raw) + weight;
         self.weight += weight;
+        self.uncached += 1;
         let hash = self.hasher.hash_one(raw);
         let entry = Entry { raw: raw.into(), spelling, line, cached: false, weight, seen: 0, position: 0 };
         let id = match self.free.pop() {
@@ -135,9 +174,9 @@ impl LineCache {
     /// The bytes of the line that is expected next; empty where there is no guess.
     #[inline]
     pub(super) fn expected(&self) -> &[u8] {
-        let Some(end) = self.ends.get(self.guess) else { return &[] };
-        let start = self.guess.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start..*end]
+        let Some(expected) = self.expected.get(self.guess) else { return &[] };
+        let start = self.guess.checked_sub(1).map_or(0, |before| self.expected[before].end);
+        &self.text[start..expected.end]
     }
 
     /// Ends a scrape. After a good one the lines that it did not have are forgotten, and `forget` is told their slots; after a failed
@@ -153,6 +192,10 @@ impl LineCache {
             return;
         }
         self.fresh.clear();
+        if self.in_step && self.guess == self.previous.len() && self.remembered == self.settled {
+            return;
+        }
+        self.fall_out_of_step();
         if self.distinct < self.remembered {
             for (id, at) in (0_u32..).zip(0..self.entries.len()) {
                 if self.entries[at].as_ref().is_some_and(|entry| entry.seen != self.scrape) {
@@ -164,16 +207,20 @@ impl LineCache {
             std::mem::swap(&mut self.previous, &mut self.current);
             self.line_up();
         }
+        self.settled = self.remembered;
     }
 
     /// Writes the lines of `previous` out.
     fn line_up(&mut self) {
         self.text.clear();
-        self.ends.clear();
+        self.expected.clear();
         for id in &self.previous {
+            // All are there; a missing one would be a line that never comes.
             let entry = self.entries.get(*id as usize).and_then(Option::as_ref);
+            let (line, spelling) =
+                entry.map_or((Line::Filtered, Spelling::AsExposed), |entry| (entry.line, entry.spelling));
             self.text.extend_from_slice(entry.map_or(&[], |entry| &entry.raw));
-            self.ends.push(self.text.len());
+            self.expected.push(Expected { end: self.text.len(), line, spelling });
         }
     }
 
@@ -200,6 +247,7 @@ impl LineCache {
                 found.remove();
             }
             self.remembered -= 1;
+            self.uncached -= usize::from(!entry.cached);
             self.weight -= entry.weight;
             self.free.push(id);
             match entry.line {
@@ -209,10 +257,13 @@ impl LineCache {
         }
     }
 
-    fn guessed(&self, raw: &[u8], spelling: Spelling) -> Option<u32> {
-        let id = self.previous.get(self.guess).copied()?;
-        let entry = self.entries.get(id as usize)?.as_ref()?;
-        (entry.spelling == spelling && raw == self.expected()).then_some(id)
+    /// Notes the lines so far, if that has not been done.
+    fn fall_out_of_step(&mut self) {
+        if std::mem::take(&mut self.in_step) {
+            for at in 0..std::mem::take(&mut self.guess) {
+                self.note(self.previous[at]);
+            }
+        }
     }
 
     fn note(&mut self, id: u32) {
@@ -279,6 +330,47 @@ mod tests {
             scrape(&mut cache, &["a", "b"]).0,
             [b'a', b'b'].map(|slot| Some(Line::Series(u32::from(slot))))
         );
+    }
+
+    #[test]
+    fn lines_that_came_as_expected_count_as_seen_when_another_one_comes() {
+        let mut cache = LineCache::default();
+        let [a, b, c, d] = [b'a', b'b', b'c', b'd'].map(|slot| Some(Line::Series(u32::from(slot))));
+        scrape(&mut cache, &["a", "b", "c"]);
+        assert_eq!(scrape(&mut cache, &["a", "b", "d", "c"]), (vec![a, b, None, c], vec![]));
+        assert_eq!(scrape(&mut cache, &["a", "b", "d"]), (vec![a, b, d], vec![u32::from(b'c')]));
+        assert_eq!(scrape(&mut cache, &["b", "a", "d"]), (vec![b, a, d], vec![]));
+    }
+
+    #[test]
+    fn lines_of_failed_scrapes_are_forgotten_by_a_good_one_in_which_all_came_as_expected() {
+        let mut cache = LineCache::default();
+        scrape(&mut cache, &["a", "b"]);
+        cache.begin();
+        cache.find(b"a", Spelling::AsExposed);
+        cache.insert(b"x", Spelling::AsExposed, Line::Series(9), 0);
+        cache.end(false, |slot| panic!("{slot} forgotten"));
+        assert_eq!(scrape(&mut cache, &["a", "b"]).1, [9]);
+        assert!(scrape(&mut cache, &["a", "b"]).1.is_empty());
+    }
+
+    #[test]
+    fn a_line_is_cached_from_its_first_good_sample_on_wherever_it_stands() {
+        let mut cache = LineCache::default();
+        scrape(&mut cache, &["a", "b"]);
+        let mut found = |lines: [&[u8]; 3], good: usize| {
+            cache.begin();
+            let found = lines.map(|line| {
+                let found = cache.find(line, Spelling::AsExposed).map(|(_, cached)| cached);
+                (0..usize::from(found == Some(false)).min(good)).for_each(|_| cache.cached());
+                found
+            });
+            cache.end(true, |_| ());
+            found
+        };
+        assert_eq!(found([b"a", b"b", b"a"], 0), [Some(false); 3]);
+        assert_eq!(found([b"a", b"b", b"a"], 1), [Some(false), Some(false), Some(true)]);
+        assert_eq!(found([b"a", b"a", b"b"], 1), [Some(true); 3]);
     }
 
     #[test]

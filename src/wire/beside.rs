@@ -34,6 +34,17 @@ pub(super) struct Extras<'a> {
 }
 
 impl<'a> Beside<'a> {
+    /// How many samples from this number on are plain values.
+    pub(super) fn plain_from(&self, number: usize) -> usize {
+        let Scrape { samples: _, exemplars, histograms } = *self.scrape;
+        let from = self.first + number;
+        let exemplar = exemplars.partition_point(|exemplar| exemplar.sample < from);
+        let histogram = histograms.partition_point(|histogram| histogram.sample < from);
+        let until = |next: Option<usize>| next.map_or(usize::MAX, |sample| sample - from);
+        let exemplar = until(exemplars.get(exemplar).map(|exemplar| exemplar.sample));
+        exemplar.min(until(histograms.get(histogram).map(|histogram| histogram.sample)))
+    }
+
     /// What a sample, by its number in the record, is or has beside a plain value, if there is anything.
     pub(super) fn of(&self, number: usize) -> Option<Extras<'a>> {
         let Scrape { samples: _, exemplars, histograms } = *self.scrape;

@@ -1,5 +1,7 @@
 //! Protobuf fields by hand, on top of `prost::encoding`: what the hot path writes and reads without building messages.
 
+use std::ops::Range;
+
 use prost::bytes::Buf;
 use prost::encoding::{self, WireType};
 
@@ -26,10 +28,16 @@ pub(super) fn put_u32(field: u32, value: u32, out: &mut Vec<u8>) {
 /// Appends a length-delimited field's key and length.
 #[inline]
 pub(super) fn put_len(field: u32, len: usize, out: &mut Vec<u8>) {
+    len_field(field, len).append_to(out);
+}
+
+/// A length-delimited field's key and length.
+#[inline]
+pub(super) fn len_field(field: u32, len: usize) -> Short {
     let mut short = Short::new();
     short.key(field, WireType::LengthDelimited);
     short.varint(len as u64);
-    short.append_to(out);
+    short
 }
 
 /// Appends a string or bytes field.
@@ -78,6 +86,42 @@ pub(super) fn started_sample_field(value: f64, timestamp: i64, start: i64) -> Sh
     field
 }
 
+/// [`started_sample_field`] of one sample after the other. Those of a scrape share their time, so all but the value is written once.
+#[derive(Debug)]
+pub(super) struct SampleFields {
+    timestamp: i64,
+    start: i64,
+    valued: Short,
+    zero: Short,
+}
+
+impl SampleFields {
+    /// Where a value's bits are in a field that has one.
+    const BITS: Range<usize> = 3..11;
+
+    pub(super) fn new() -> Self {
+        Self::at(0, 0)
+    }
+
+    fn at(timestamp: i64, start: i64) -> Self {
+        let field = |value| started_sample_field(value, timestamp, start);
+        Self { timestamp, start, valued: field(1.0), zero: field(0.0) }
+    }
+
+    /// Bytes of a sample's field; timestamps in ms since the epoch.
+    #[inline]
+    pub(super) fn of(&mut self, value: f64, timestamp: i64, start: i64) -> &[u8] {
+        if (self.timestamp, self.start) != (timestamp, start) {
+            *self = Self::at(timestamp, start);
+        }
+        if value.to_bits() == 0 {
+            return self.zero.as_slice();
+        }
+        self.valued.bytes[Self::BITS].copy_from_slice(&value.to_le_bytes());
+        self.valued.as_slice()
+    }
+}
+
 /// Value and timestamp of an `Exemplar` of 2.0.
 pub(super) fn exemplar_fields(value: f64, timestamp: i64) -> Short {
     let mut fields = Short::new();
@@ -92,6 +136,19 @@ pub(super) fn exemplar_fields(value: f64, timestamp: i64) -> Short {
 /// Whether these are the bytes that [`sample_field`] writes, for whichever sample.
 #[inline]
 pub(super) fn is_sample_field(field: &[u8]) -> bool {
+    is_usual(field) || is_any_sample_field(field)
+}
+
+/// What nearly all samples are: a value that is not 0, and a time between 1971 and 2109, whose varint takes six bytes.
+#[inline]
+fn is_usual(field: &[u8]) -> bool {
+    let Some(([18, 16, 9], rest)) = field.split_first_chunk() else { return false };
+    let Some((bits, [16, varint @ .., last])) = rest.split_first_chunk::<8>() else { return false };
+    let Ok(varint) = <[u8; 5]>::try_from(varint) else { return false };
+    *bits != [0; 8] && (1..0x80).contains(last) && varint.iter().all(|byte| *byte >= 0x80)
+}
+
+fn is_any_sample_field(field: &[u8]) -> bool {
     let [18, len, sample @ ..] = field else { return false };
     if usize::from(*len) != sample.len() {
         return false;

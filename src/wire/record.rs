@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::Limits;
 use super::beside::{Beside, Extras, Scrape, put_exemplar};
-use super::field;
+use super::field::{self, SampleFields};
 use super::histogram::HistogramWriter;
 use super::snappy::Compressor;
 use super::symbols::{Mark, SymbolTable};
@@ -31,6 +31,15 @@ pub struct Counts {
     pub min_timestamp: i64,
     /// Largest timestamp, ms since the epoch.
     pub max_timestamp: i64,
+}
+
+impl Counts {
+    fn add(&mut self, sample: &SampleRef) {
+        self.samples += 1;
+        self.markers += u32::from(is_stale_marker(sample.value));
+        self.min_timestamp = self.min_timestamp.min(sample.timestamp);
+        self.max_timestamp = self.max_timestamp.max(sample.timestamp);
+    }
 }
 
 /// Where a series' label references and metadata stand, as fields of `TimeSeries`: in [`Table::blocks`].
@@ -66,6 +75,7 @@ struct Table {
     written: Vec<Written>,
     last_series: Vec<u8>,
     last_written: Vec<Written>,
+    fields: SampleFields,
     epoch: u32,
     /// The symbols before the first exemplar's, and the blocks then.
     before_exemplars: Option<(Mark, usize)>,
@@ -82,6 +92,7 @@ impl Table {
             written: Vec::new(),
             last_series: Vec::new(),
             last_written: Vec::new(),
+            fields: SampleFields::new(),
             epoch,
             before_exemplars: None,
             baseline: (0, 0),
@@ -111,24 +122,35 @@ impl Table {
         self.before_exemplars = None;
     }
 
-    /// Appends a series as it stood at this place of the last record, with another sample of as many bytes; whether it did stand there.
-    #[inline]
-    fn repeat(&mut self, sample: &SampleRef) -> bool {
+    /// Appends series as they stood at this place of the last record, as long as they are those of `samples`, with samples of as many bytes,
+    /// and the record fits `max_bytes`; how many.
+    fn repeat(&mut self, samples: &[SampleRef], max_bytes: usize) -> usize {
         let at = self.written.len();
-        let Some(last) = self.last_written.get(at) else { return false };
-        let field = field::started_sample_field(sample.value, sample.timestamp, sample.start);
-        let field = field.as_slice();
-        let same = (last.slot, last.generation) == (sample.slot, sample.generation);
-        if !same || last.sample.len() != field.len() {
-            return false;
-        }
+        let Some(last) = self.last_written.get(at..) else { return 0 };
         let start = at.checked_sub(1).map_or(0, |before| self.last_written[before].end);
         let moved = self.series.len();
-        self.series.extend_from_slice(&self.last_series[start..last.end]);
-        let place = last.sample.start - start + moved..last.sample.end - start + moved;
-        self.series[place.clone()].copy_from_slice(field);
-        self.written.push(Written { sample: place, end: self.series.len(), ..*last });
-        true
+        let room = max_bytes.saturating_sub(self.symbols.encoded().len() + moved);
+        let Self { fields, series, written, .. } = self;
+        let mut is_same = |(sample, last): &(&SampleRef, &Written)| {
+            (last.slot, last.generation) == (sample.slot, sample.generation)
+                && last.sample.len() == fields.of(sample.value, sample.timestamp, sample.start).len()
+                && last.end - start <= room
+        };
+        let count = samples.iter().zip(last).take_while(&mut is_same).count();
+        let last = &last[..count];
+        let end = last.last().map_or(start, |last| last.end);
+        series.extend_from_slice(&self.last_series[start..end]);
+        for (sample, last) in samples.iter().zip(last) {
+            let place = last.sample.start - start + moved..last.sample.end - start + moved;
+            let field = fields.of(sample.value, sample.timestamp, sample.start);
+            series[place].copy_from_slice(field);
+        }
+        written.extend(last.iter().map(|last| Written {
+            sample: last.sample.start - start + moved..last.sample.end - start + moved,
+            end: last.end - start + moved,
+            ..*last
+        }));
+        count
     }
 
     /// Appends a series with nothing but its sample.
@@ -295,13 +317,16 @@ impl RecordEncoder {
     ) -> (Counts, Cut) {
         let mut counts = Counts { samples: 0, markers: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
         self.tables[at].begin();
-        for (number, sample) in samples.iter().enumerate() {
-            let extras = beside.of(number);
+        let mut rest = &samples[..samples.len().min(self.limits.max_samples.max(1) as usize)];
+        while !rest.is_empty() {
             let table = &mut self.tables[at];
+            let plain = beside.plain_from(counts.samples as usize).min(rest.len());
+            let repeated = table.repeat(&rest[..plain], self.limits.max_bytes);
+            rest[..repeated].iter().for_each(|sample| counts.add(sample));
+            rest = &rest[repeated..];
+            let Some((sample, behind)) = rest.split_first() else { break };
             let before = (table.symbols.mark(), table.blocks.len());
-            if extras.is_some() || !table.repeat(sample) {
-                self.put_series(at, sample, extras, describe);
-            }
+            self.put_series(at, sample, beside.of(counts.samples as usize), describe);
             let table = &mut self.tables[at];
             let bytes = table.bytes() + table.series.len();
             if counts.samples > 0 && bytes > self.limits.max_bytes {
@@ -314,13 +339,8 @@ impl RecordEncoder {
                 table.blocks.truncate(before.1);
                 return (counts, Cut::Bytes);
             }
-            counts.samples += 1;
-            counts.markers += u32::from(is_stale_marker(sample.value));
-            counts.min_timestamp = counts.min_timestamp.min(sample.timestamp);
-            counts.max_timestamp = counts.max_timestamp.max(sample.timestamp);
-            if counts.samples == self.limits.max_samples {
-                break;
-            }
+            counts.add(sample);
+            rest = behind;
         }
         (counts, Cut::Samples)
     }

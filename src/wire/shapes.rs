@@ -2,11 +2,15 @@
 //! once is copied the next time.
 //!
 //! A record is recognised by the bytes of its symbol table, a series by its own bytes before and behind the sample. Equal bytes under an
-//! equal table are equal labels, so nothing is decoded or checked again, and a hit gives what decoding would give.
+//! equal table are equal labels, so nothing is decoded or checked again, and a hit gives what decoding would give. Series that come as they
+//! did, with samples of as many bytes, are compared and copied in one loop (a third of the instructions of one by one).
 
 use super::field::{self, Short, Value};
-use super::v1::names::Spelling;
+use super::v1::{self, names::Spelling};
 use super::view::Symbols;
+
+/// Of a record.
+const TIMESERIES: u32 = 5;
 
 /// All that is remembered takes at most this much, which is some 20,000 series; what is beyond is decoded each time.
 const MAX_BYTES: usize = 4 << 20;
@@ -34,23 +38,34 @@ struct Shape {
     table: Vec<u8>,
     symbols: u32,
     series: Vec<Series>,
-    /// Head, tail and labels of each series, one after the other.
-    bytes: Vec<u8>,
+    /// The series one after the other as they stand in a record, without their samples: so behind one sample comes what is before the next.
+    record: Vec<u8>,
+    /// What becomes of them, without samples too: key and length of a 1.0 `TimeSeries`, and its labels.
+    message: Vec<u8>,
     /// The last record that had this table.
     seen: u64,
 }
 
-/// A series as it stands in a record, and what becomes of it: parts of [`Shape::bytes`], each from the end of the one before.
+/// A series: where it ends in [`Shape::record`] and [`Shape::message`], and where its parts are before that.
 #[derive(Clone, Copy, Debug)]
 struct Series {
-    start: u32,
-    /// Everything before the sample: the label references.
+    /// Behind key and length: the label references.
     head: u32,
-    /// Everything behind the sample: the metadata.
-    tail: u32,
-    /// The labels, as fields of a 1.0 `TimeSeries`.
+    /// Where the sample goes; behind it is the metadata.
+    cut: u32,
+    end: u32,
+    /// Behind key and length.
     labels: u32,
+    labels_end: u32,
+    sizes: Sizes,
     spelling: Spelling,
+}
+
+/// Bytes of a sample's field that the lengths before it count: as it stands in the record, and as 1.0 has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sizes {
+    stored: u8,
+    sent: u8,
 }
 
 /// What is known of the record that is being read; of most of them, all.
@@ -62,6 +77,8 @@ pub(super) struct Known {
     hits: usize,
     misses: usize,
     learned: bool,
+    /// A series was taken for the expected one that is another: none but single ones are compared from then on.
+    mistaken: bool,
 }
 
 /// A series that was met before.
@@ -93,7 +110,7 @@ impl SampleBytes<'_> {
 }
 
 /// `None` where it is not built as ours are.
-#[inline]
+#[inline(always)]
 fn sample_of_1_0(field: &[u8]) -> Option<SampleBytes<'_>> {
     if field::is_sample_field(field) {
         return Some(SampleBytes::Same(field));
@@ -133,14 +150,43 @@ impl Shapes {
         self.begin(at, entry)
     }
 
+    /// Takes series off the front of `rest` and appends what becomes of them, as long as they are those that are expected, with samples of as
+    /// many bytes; at most so many, and so long as the message has this `room`. Tells how many.
+    pub(super) fn copy(
+        &self,
+        known: &mut Known,
+        rest: &mut &[u8],
+        most: u32,
+        room: usize,
+        message: &mut Vec<u8>,
+    ) -> u32 {
+        let Some(shape) = known.shape.map(|at| &self.shapes[at]).filter(|_| !known.mistaken) else {
+            return 0;
+        };
+        let before = message.len();
+        let Some(copied) = shape.copy(known.at, rest, most, room, message) else {
+            message.truncate(before);
+            known.mistaken = true;
+            return 0;
+        };
+        known.at += copied as usize;
+        known.hits += copied as usize;
+        copied
+    }
+
     /// The series, if it is one of the next that are expected, with whatever sample.
-    #[inline]
-    pub(super) fn recall<'s, 'm>(&'s self, known: &mut Known, series: &'m [u8]) -> Option<Hit<'s, 'm>> {
-        let shape = &self.shapes[known.shape?];
-        let hit = shape.series_at(known.at, series).or_else(|| shape.search(known, series))?;
+    pub(super) fn recall<'s, 'm>(&'s mut self, known: &mut Known, series: &'m [u8]) -> Option<Hit<'s, 'm>> {
+        let shape = &mut self.shapes[known.shape?];
+        let sample = shape.series_at(known.at, series).or_else(|| shape.search(known, series))?;
+        let at = known.at;
         known.at += 1;
         known.hits += 1;
-        Some(hit)
+        let sizes = Sizes::of(series.len() - shape.without_sample(at), &sample);
+        if sizes != shape.series[at].sizes {
+            shape.resize(at, sizes);
+        }
+        let Series { labels, labels_end, spelling, .. } = shape.series[at];
+        Some(Hit { labels: &shape.message[labels as usize..labels_end as usize], spelling, sample })
     }
 
     /// A series that was not recalled, what became of its labels and how, and the highest of its references.
@@ -156,19 +202,25 @@ impl Shapes {
             known.misses += 1;
             return;
         }
-        let Some((head, tail)) = around_sample(series).filter(|_| highest < shape.symbols) else { return };
-        let bytes = head.len() + tail.len() + labels.len();
-        let cost = bytes + size_of::<Series>();
+        let Some((head, sample, tail)) = around_sample(series).filter(|_| highest < shape.symbols) else {
+            return;
+        };
+        let sizes = Sizes::of(series.len() - head.len() - tail.len(), &sample);
+        let stored = field::len_field(TIMESERIES, series.len());
+        let sent = field::len_field(v1::TIMESERIES, labels.len() + usize::from(sizes.sent));
+        let parts = [stored.as_slice(), head, tail, sent.as_slice(), labels];
+        let cost = parts.map(<[u8]>::len).iter().sum::<usize>() + size_of::<Series>();
         if self.bytes + cost > MAX_BYTES {
             return;
         }
-        let mut put = |part: &[u8]| {
-            shape.bytes.extend_from_slice(part);
-            // Below the limit of all.
-            shape.bytes.len() as u32
+        // Below the limit of all.
+        let put = |part: &[u8], to: &mut Vec<u8>| {
+            to.extend_from_slice(part);
+            to.len() as u32
         };
-        let start = put(&[]);
-        let learned = Series { start, head: put(head), tail: put(tail), labels: put(labels), spelling };
+        let [head, cut, end] = [parts[0], parts[1], parts[2]].map(|part| put(part, &mut shape.record));
+        let [labels, labels_end] = [parts[3], parts[4]].map(|part| put(part, &mut shape.message));
+        let learned = Series { head, cut, end, labels, labels_end, sizes, spelling };
         shape.series.push(learned);
         self.bytes += cost;
         known.at += 1;
@@ -182,10 +234,12 @@ impl Shapes {
         if known.misses > SLACK + known.hits / 16 {
             self.bytes -= shape.held() - shape.table.len();
             shape.series = Vec::new();
-            shape.bytes = Vec::new();
+            shape.record = Vec::new();
+            shape.message = Vec::new();
         } else if known.learned {
             shape.series.shrink_to_fit();
-            shape.bytes.shrink_to_fit();
+            shape.record.shrink_to_fit();
+            shape.message.shrink_to_fit();
         }
     }
 
@@ -214,45 +268,118 @@ impl Shapes {
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         let capacity = |shape: &Shape| {
-            shape.table.capacity() + shape.bytes.capacity() + shape.series.capacity() * size_of::<Series>()
+            let bytes = shape.table.capacity() + shape.record.capacity() + shape.message.capacity();
+            bytes + shape.series.capacity() * size_of::<Series>()
         };
         self.shapes.iter().map(capacity).sum()
     }
 }
 
 impl Shape {
+    /// As [`Shapes::copy`], from the series with this number on; `None` where the last one turns out to be another.
     #[inline]
-    fn series_at<'s, 'm>(&'s self, at: usize, series: &'m [u8]) -> Option<Hit<'s, 'm>> {
+    fn copy(
+        &self,
+        at: usize,
+        record: &mut &[u8],
+        most: u32,
+        room: usize,
+        message: &mut Vec<u8>,
+    ) -> Option<u32> {
+        let (mut from, mut sent_from) = self.start_of(at);
+        let (mut rest, mut copied, mut end) = (*record, 0, from);
+        for expected in self.series.get(at..)?.iter().take(most as usize) {
+            // What is behind the sample before, and what is before this one.
+            let behind = rest.strip_prefix(&self.record[from..expected.cut as usize]);
+            let Some((field, behind)) =
+                behind.and_then(|behind| behind.split_at_checked(expected.sizes.stored.into()))
+            else {
+                break;
+            };
+            let Some(sample) = sample_of_1_0(field) else { break };
+            let sample = sample.as_slice();
+            let labels = &self.message[sent_from..expected.labels_end as usize];
+            if sample.len() != usize::from(expected.sizes.sent)
+                || message.len() + labels.len() + sample.len() > room
+                || expected.spelling != Spelling::Classic
+            {
+                break;
+            }
+            message.extend_from_slice(labels);
+            message.extend_from_slice(sample);
+            (from, sent_from) = (expected.cut as usize, expected.labels_end as usize);
+            (rest, end) = (behind, expected.end as usize);
+            copied += 1;
+        }
+        *record = rest.strip_prefix(&self.record[from..end])?;
+        Some(copied)
+    }
+
+    /// Where the series with this number starts in the record and in the message.
+    fn start_of(&self, at: usize) -> (usize, usize) {
+        let before = at.checked_sub(1).and_then(|before| self.series.get(before));
+        before.map_or((0, 0), |before| (before.end as usize, before.labels_end as usize))
+    }
+
+    fn series_at<'m>(&self, at: usize, series: &'m [u8]) -> Option<SampleBytes<'m>> {
         let expected = self.series.get(at)?;
-        let part = |from: u32, to: u32| &self.bytes[from as usize..to as usize];
-        let behind_head = series.strip_prefix(part(expected.start, expected.head))?;
-        let sample = behind_head.strip_suffix(part(expected.head, expected.tail))?;
-        let labels = part(expected.tail, expected.labels);
-        sample_of_1_0(sample).map(|sample| Hit { labels, spelling: expected.spelling, sample })
+        let part = |from: u32, to: u32| &self.record[from as usize..to as usize];
+        let behind_head = series.strip_prefix(part(expected.head, expected.cut))?;
+        sample_of_1_0(behind_head.strip_suffix(part(expected.cut, expected.end))?)
     }
 
     /// Looks behind the expected series, which may have gone.
     #[cold]
-    fn search<'s, 'm>(&'s self, known: &mut Known, series: &'m [u8]) -> Option<Hit<'s, 'm>> {
+    fn search<'m>(&self, known: &mut Known, series: &'m [u8]) -> Option<SampleBytes<'m>> {
         let behind = known.at + 1..known.at + WINDOW;
-        let (at, hit) = behind.into_iter().find_map(|at| Some((at, self.series_at(at, series)?)))?;
+        let (at, sample) = behind.into_iter().find_map(|at| Some((at, self.series_at(at, series)?)))?;
         known.at = at;
-        Some(hit)
+        Some(sample)
+    }
+
+    /// Bytes of a series without its sample's field.
+    fn without_sample(&self, at: usize) -> usize {
+        (self.series[at].end - self.series[at].head) as usize
+    }
+
+    /// From now on samples of these sizes are expected, unless the lengths that count them take another number of bytes.
+    fn resize(&mut self, at: usize, sizes: Sizes) {
+        let (start, sent_start) = self.start_of(at);
+        let stored = field::len_field(TIMESERIES, self.without_sample(at) + usize::from(sizes.stored));
+        let series = &mut self.series[at];
+        let labels = (series.labels_end - series.labels) as usize;
+        let sent = field::len_field(v1::TIMESERIES, labels + usize::from(sizes.sent));
+        let places = (
+            &mut self.record[start..series.head as usize],
+            &mut self.message[sent_start..series.labels as usize],
+        );
+        if (places.0.len(), places.1.len()) == (stored.as_slice().len(), sent.as_slice().len()) {
+            places.0.copy_from_slice(stored.as_slice());
+            places.1.copy_from_slice(sent.as_slice());
+            series.sizes = sizes;
+        }
     }
 
     fn held(&self) -> usize {
-        self.table.len() + self.bytes.len() + self.series.len() * size_of::<Series>()
+        self.table.len() + self.record.len() + self.message.len() + self.series.len() * size_of::<Series>()
     }
 }
 
 impl Known {
     fn begin(shape: Option<usize>, at: usize) -> Self {
-        Self { shape, at, hits: 0, misses: 0, learned: false }
+        Self { shape, at, hits: 0, misses: 0, learned: false, mistaken: false }
     }
 }
 
-/// What stands before and behind the sample of a series that is built as ours are.
-fn around_sample(series: &[u8]) -> Option<(&[u8], &[u8])> {
+impl Sizes {
+    /// Both are at most 31 bytes.
+    fn of(stored: usize, sample: &SampleBytes<'_>) -> Self {
+        Self { stored: stored as u8, sent: sample.as_slice().len() as u8 }
+    }
+}
+
+/// The sample of a series that is built as ours are, and what stands before and behind it.
+fn around_sample(series: &[u8]) -> Option<(&[u8], SampleBytes<'_>, &[u8])> {
     let mut rest = series;
     let (1, Value::Bytes(_)) = field::next(&mut rest).ok()?? else { return None };
     let head = &series[..series.len() - rest.len()];
@@ -265,5 +392,5 @@ fn around_sample(series: &[u8]) -> Option<(&[u8], &[u8])> {
             return None;
         }
     }
-    sample_of_1_0(sample).map(|_| (head, tail))
+    sample_of_1_0(sample).map(|sample| (head, sample, tail))
 }

@@ -14,7 +14,7 @@ use super::view::{self, Symbols};
 use super::{DecodeError, Limits, MAX_RECORD_BYTES, field};
 use names::Speller;
 
-const TIMESERIES: u32 = 1;
+pub(super) const TIMESERIES: u32 = 1;
 
 /// Builds one request after the other in the same buffers.
 #[derive(Debug, Default)]
@@ -119,7 +119,16 @@ impl RequestBuilder {
         };
         let mut rest = &record[start..];
         let (mut number, mut next, mut full) = (0, entry, false);
-        while let Some(field) = field::next(&mut rest)? {
+        loop {
+            if number >= entry && !full && self.samples > 0 && !self.speller.is_watchful() {
+                let most = limits.max_samples.saturating_sub(self.samples);
+                let Self { shapes, message, .. } = self;
+                let copied = shapes.copy(&mut known, &mut rest, most, limits.max_bytes, message);
+                number += copied;
+                next += copied;
+                self.samples += copied;
+            }
+            let Some(field) = field::next(&mut rest)? else { break };
             let (5, Value::Bytes(series)) = field else {
                 if !read {
                     // Nothing of ours; perhaps more symbols.

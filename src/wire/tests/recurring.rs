@@ -66,6 +66,34 @@ fn a_record_that_recurs_is_remembered_whole_whatever_its_values() {
     }
 }
 
+/// How many series of the record are copied without a look at each.
+fn copied(builder: &mut RequestBuilder, payload: &[u8]) -> u32 {
+    let message = message(payload);
+    let Some((mut known, start)) = builder.shapes.recognise(&message, 0) else { return 0 };
+    builder.shapes.copy(&mut known, &mut &message[start..], u32::MAX, usize::MAX, &mut Vec::new())
+}
+
+#[test]
+fn series_whose_samples_grow_and_shrink_are_copied_from_the_next_record_on() {
+    let all: Vec<_> = (0..50).map(series).collect();
+    let (mut encoder, mut builder) = (RecordEncoder::new(WIDE), RequestBuilder::new());
+    for (round, (value, start)) in (0..).zip([(1.0, 0), (0.0, 0), (3.0, 0), (3.0, 7), (0.0, 0)]) {
+        for again in 0..2 {
+            let mut samples = samples(50, 1_700_000_000_000 + 2 * round + again);
+            samples.iter_mut().skip(20).for_each(|sample| (sample.value, sample.start) = (value, start));
+            samples[0].value = 1.0;
+            let payload = encode(&mut encoder, &samples, &all).remove(0).1;
+            let expected = match (round, again) {
+                (0, 0) => 0,
+                (_, 0) => 20,
+                (_, _) => 50,
+            };
+            assert_eq!(copied(&mut builder, &payload), expected, "round {round}, {again}");
+            assert_as_if_new(&mut builder, &payload, 0, &WIDE);
+        }
+    }
+}
+
 #[test]
 fn samples_with_start_timestamps_are_remembered_like_others_rw_2_12() {
     let all: Vec<_> = (0..50).map(series).collect();

@@ -98,6 +98,11 @@ impl Speller {
         Ok((highest, Spelling::Escaped(origin)))
     }
 
+    /// Whether even a series that is spelled as it stands may be refused.
+    pub(in super::super) fn is_watchful(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
     /// Why a sample of these labels is not sent at this time, ms since the epoch, if it is not; `message` is the request so far. Asked again
     /// for the same sample it says the same.
     #[inline]
