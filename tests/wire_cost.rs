@@ -6,7 +6,7 @@ mod body;
 use std::time::Instant;
 
 use docker_remote_write::model::Labels;
-use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{Ingest, Rules};
 use docker_remote_write::wire::{Limits, RecordEncoder, v1, v2};
 
 /// Payloads and their samples, cut as the collector cuts.
@@ -14,16 +14,8 @@ fn records() -> Vec<(Vec<u8>, u32)> {
     let rules = Rules {
         target_labels: Labels::from_iter([("instance", "host.example.org"), ("job", "docker")]),
         external_labels: Labels::from_iter([("cluster", "production")]),
-        honor_labels: false,
-        honor_timestamps: true,
-        normalize_le: true,
-        created_timestamps: false,
-        exemplars: true,
-        histograms: HistogramForms::CLASSIC,
-        sample_limit: None,
-        memory_limit: None,
         synthetic_series: true,
-        relabelling: Relabelling::default(),
+        ..Rules::default()
     };
     let mut ingest = Ingest::new(rules);
     ingest.scrape(Ok(&body::exposition(10_000, 0)), 1_790_000_000_000, Instant::now());

@@ -9,7 +9,7 @@ use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{
     Changes, Config, Fate, Form, Journal, Pack, Position, Queue, RecordMeta, Storage,
 };
-use docker_remote_write::scrape::{ChangeKind, Format, HistogramForms, Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{ChangeKind, Format, Ingest, Rules};
 use docker_remote_write::wire::snappy;
 use docker_remote_write::wire::{Counts, Limits, RecordEncoder, Scrape};
 
@@ -26,16 +26,9 @@ pub(crate) fn rules() -> Rules {
     Rules {
         target_labels: Labels::from_iter([("instance", "host.example.org"), ("job", "docker")]),
         external_labels: Labels::from_iter([("cluster", "production")]),
-        honor_labels: false,
-        honor_timestamps: true,
-        normalize_le: true,
-        created_timestamps: false,
-        exemplars: true,
-        histograms: HistogramForms::CLASSIC,
         sample_limit: Some(200_000),
-        memory_limit: None,
         synthetic_series: true,
-        relabelling: Relabelling::default(),
+        ..Rules::default()
     }
 }
 

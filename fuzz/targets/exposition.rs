@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use docker_remote_write::exposition::{Entry, Exposed, ParseError, Parser};
 use docker_remote_write::model::{Labels, MetricType, NORMAL_NAN_BITS, is_stale_marker};
-use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{Ingest, Rules};
 
 use super::{Outcome, Target};
 
@@ -205,16 +205,10 @@ fn ingest(honor_timestamps: bool) -> Ingest {
     Ingest::new(Rules {
         target_labels: Labels::from_iter([("instance", "h"), ("job", "docker")]),
         external_labels: Labels::from_iter([("site", "x")]),
-        honor_labels: false,
         honor_timestamps,
-        normalize_le: true,
-        created_timestamps: false,
-        exemplars: true,
-        histograms: HistogramForms::CLASSIC,
         sample_limit: Some(1_000),
         memory_limit: Some(1 << 20),
-        synthetic_series: false,
-        relabelling: Relabelling::default(),
+        ..Rules::default()
     })
 }
 

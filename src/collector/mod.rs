@@ -25,8 +25,8 @@ pub use stale_socket::{FIRST_PAUSE, LONGEST_PAUSE, LastExit};
 use crate::model::{Clock, Labels};
 use crate::queue::Queue;
 use crate::scrape::{
-    self, DiscardedExemplars, Format, Relabelling, Report, Rules, Schedule, ScrapeError, TargetClient,
-    TargetNames,
+    self, DiscardedExemplars, Format, LabelLimits, Relabelling, Report, Rules, Schedule, ScrapeError,
+    TargetClient, TargetNames,
 };
 use naming::{Changes, Held, Naming};
 use notice::{Notice, Say};
@@ -129,7 +129,10 @@ impl Collector {
             histograms: scrape.histograms,
             sample_limit: scrape.sample_limit,
             memory_limit: scrape.memory_limit(),
+            label_limits: scrape.label_limits,
             synthetic_series: true,
+            extra_metrics: scrape.extra_metrics.then_some(scrape.timeout),
+            track_timestamps_staleness: scrape.track_timestamps_staleness,
             relabelling: scrape.relabelling.clone(),
         };
         let silent = || SelfExposition { job: String::new(), write: Box::new(|_| ()) };
@@ -139,6 +142,7 @@ impl Collector {
         let own_rules = Rules {
             sample_limit: None,
             memory_limit: None,
+            label_limits: LabelLimits::default(),
             synthetic_series: false,
             relabelling: Relabelling::default(),
             ..rules(exposition.labels(&target))

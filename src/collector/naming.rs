@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::model::Labels;
     use crate::scrape::{Address, Placeholder, Template};
-    use crate::scrape::{Escaping, HistogramForms, Protocol};
+    use crate::scrape::{Escaping, HistogramForms, LabelLimits, Protocol};
 
     const ENGINE: &[u8] = b"engine_daemon_engine_info{daemon_id=\"D\",version=\"24.0\"} 1\n";
 
@@ -141,6 +141,9 @@ mod tests {
             created_timestamps: false,
             exemplars: true,
             histograms: HistogramForms::CLASSIC,
+            label_limits: LabelLimits::default(),
+            extra_metrics: false,
+            track_timestamps_staleness: false,
             normalize_le: true,
             honor_labels: false,
             honor_timestamps: true,

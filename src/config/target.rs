@@ -8,7 +8,8 @@ use super::reader::{Parsed, Reader};
 use super::url::parse_scrape_url;
 use crate::model::{Labels, METRIC_NAME};
 use crate::scrape::{
-    Config, Escaping, HistogramForms, Identity, LabelTemplates, Placeholder, Protocol, Template, Templates,
+    Config, Escaping, HistogramForms, Identity, LabelLimits, LabelTemplates, Placeholder, Protocol, Template,
+    Templates,
 };
 
 const INTERVAL: &str = "SCRAPE_INTERVAL";
@@ -35,6 +36,10 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
     let histograms = read_histograms(reader, protocols.as_deref());
     let body_size_limit = reader.size("SCRAPE_BODY_SIZE_LIMIT");
     let sample_limit = reader.count("SCRAPE_SAMPLE_LIMIT");
+    let limits = ["SCRAPE_LABEL_LIMIT", "SCRAPE_LABEL_NAME_LENGTH_LIMIT", "SCRAPE_LABEL_VALUE_LENGTH_LIMIT"];
+    let [labels, name_length, value_length] = limits.map(|name| reader.count(name));
+    let extra_metrics = reader.boolean("EXTRA_SCRAPE_METRICS");
+    let track_timestamps_staleness = reader.boolean("TRACK_TIMESTAMPS_STALENESS");
     let normalize_le = reader.boolean("SCRAPE_NORMALIZE_LE");
     let honor_labels = reader.boolean("HONOR_LABELS");
     let honor_timestamps = reader.boolean("HONOR_TIMESTAMPS");
@@ -59,6 +64,13 @@ pub(super) fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         timeout: timeout?,
         body_size_limit: or_off(body_size_limit?),
         sample_limit: or_off(sample_limit?),
+        label_limits: LabelLimits {
+            labels: or_off(labels?),
+            name_length: or_off(name_length?),
+            value_length: or_off(value_length?),
+        },
+        extra_metrics: extra_metrics?,
+        track_timestamps_staleness: track_timestamps_staleness?,
         protocols: protocols?,
         fallback_protocol: fallback_protocol?,
         escaping: escaping?,

@@ -1,6 +1,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::label_limits::LabelExcess;
 use crate::exposition::{MessageError, MessageReason, ParseError, Place};
 use crate::relabel::NotStorable;
 
@@ -107,6 +108,14 @@ pub enum ScrapeError {
         /// The limit.
         limit: u64,
     },
+    /// One of the limits of labels is exceeded (remote-write 4.13).
+    #[error("series {series} has {excess}")]
+    LabelLimit {
+        /// The series, as far as it is shown.
+        series: String,
+        /// What it has too much of.
+        excess: LabelExcess,
+    },
     /// `SCRAPE_SAMPLE_LIMIT` is exceeded (remote-write 4.13).
     #[error("{samples} samples, more than the {limit} of SCRAPE_SAMPLE_LIMIT")]
     SampleLimit {
@@ -137,6 +146,7 @@ impl ScrapeError {
             | Self::RelabelledMessage { .. }
             | Self::TooLong { .. }
             | Self::Memory { .. }
+            | Self::LabelLimit { .. }
             | Self::SampleLimit { .. } => self,
         }
     }
@@ -162,6 +172,7 @@ impl ScrapeError {
             | Self::RelabelledMessage { .. }
             | Self::TooLong { .. }
             | Self::Memory { .. }
+            | Self::LabelLimit { .. }
             | Self::SampleLimit { .. } => self,
         }
     }

@@ -14,6 +14,7 @@ mod footprint;
 mod histograms;
 mod identity;
 mod ingest;
+mod label_limits;
 mod open_series;
 mod packed;
 mod protocol;
@@ -31,6 +32,7 @@ pub use error::ScrapeError;
 pub use exemplars::DiscardedExemplars;
 pub use identity::{Identity, Recognition, engine_lines};
 pub use ingest::{Discarded, Ingest, Report, Rules};
+pub use label_limits::{LabelExcess, LabelLimits};
 pub use open_series::{ChangeKind, SeriesChange};
 pub use protocol::Protocol;
 pub use relabelling::Relabelling;
@@ -69,6 +71,12 @@ pub struct Config {
     pub body_size_limit: Option<u64>,
     /// `SCRAPE_SAMPLE_LIMIT`; `None` is off.
     pub sample_limit: Option<u64>,
+    /// `SCRAPE_LABEL_LIMIT` and its company.
+    pub label_limits: LabelLimits,
+    /// `EXTRA_SCRAPE_METRICS`.
+    pub extra_metrics: bool,
+    /// `TRACK_TIMESTAMPS_STALENESS`.
+    pub track_timestamps_staleness: bool,
     /// `SCRAPE_PROTOCOLS`: what is asked for, the best one first; not empty, none twice.
     pub protocols: Vec<Protocol>,
     /// `SCRAPE_FALLBACK_PROTOCOL`: how a body without a known Content-Type is read; `None` fails the scrape.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::cache::Spelling;
 use super::error::ScrapeError;
+use super::label_limits::LabelLimits;
 use super::repeated;
 use super::target_labels::TargetLabels;
 use crate::exposition::Series as ExposedSeries;
@@ -33,12 +34,13 @@ pub(super) struct Naming {
     relabelling: Relabelling,
     role: SwarmRole,
     takes_all: bool,
+    limits: LabelLimits,
 }
 
 impl Naming {
-    pub(super) fn new(labels: TargetLabels, relabelling: Relabelling) -> Self {
+    pub(super) fn new(labels: TargetLabels, relabelling: Relabelling, limits: LabelLimits) -> Self {
         let takes_all = relabelling.takes_all();
-        Self { labels, relabelling, role: SwarmRole::default(), takes_all }
+        Self { labels, relabelling, role: SwarmRole::default(), takes_all, limits }
     }
 
     pub(super) fn set_labels(&mut self, labels: TargetLabels) {
@@ -71,7 +73,7 @@ impl Naming {
     /// The complete label set of a line's series; `None` where a filter or a rule drops it.
     ///
     /// # Errors
-    /// A series that cannot be (remote-write 4.16), as exposed or as the rules have left it.
+    /// A series that cannot be (remote-write 4.16), as exposed or as the rules have left it, or one beyond the limits of labels (4.13).
     pub(super) fn series(
         &self,
         line: &ExposedSeries<'_>,
@@ -88,9 +90,10 @@ impl Naming {
         let Some(labels) = self.relabelling.rules.apply(self.labels.apply(exposed.iter())) else {
             return Ok(None);
         };
-        match check_storable(&labels) {
-            Ok(()) => Ok(Some(self.labels.with_external(labels))),
-            Err(reason) => Err(ScrapeError::Relabelled { place: line.place(), reason }),
-        }
+        check_storable(&labels).map_err(|reason| ScrapeError::Relabelled { place: line.place(), reason })?;
+        self.limits
+            .check(&labels)
+            .map_err(|excess| ScrapeError::LabelLimit { series: line.place().excerpt, excess })?;
+        Ok(Some(self.labels.with_external(labels)))
     }
 }

@@ -16,7 +16,8 @@ use docker_remote_write::collector::{self, Collector, CollectorMetrics, Commands
 use docker_remote_write::model::{Labels, METRIC_NAME, is_stale_marker};
 use docker_remote_write::queue::{Config as QueueConfig, Queue, Storage};
 use docker_remote_write::scrape::{
-    Address, Config as ScrapeConfig, Escaping, HistogramForms, LabelTemplates, Protocol, Relabelling,
+    Address, Config as ScrapeConfig, Escaping, HistogramForms, LabelLimits, LabelTemplates, Protocol,
+    Relabelling,
 };
 use docker_remote_write::wire::decode::decode_v2;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,6 +97,9 @@ impl Bench {
                 created_timestamps: false,
                 exemplars: true,
                 histograms: HistogramForms::CLASSIC,
+                label_limits: LabelLimits::default(),
+                extra_metrics: false,
+                track_timestamps_staleness: false,
                 normalize_le: true,
                 honor_labels: false,
                 honor_timestamps: true,

@@ -44,7 +44,6 @@ pub(super) const DEVIATIONS: &[(Id, &str, &str)] = &[
         "What vanished while no process ran gets its marker at the first good scrape",
         "The set of open series is kept beside the queue; Prometheus cannot know",
     ),
-    ((4, 4), "Not built", "These series come only with a switch that is off in Prometheus"),
 ];
 
 /// A case, and our tests of it.

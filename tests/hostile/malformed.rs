@@ -4,27 +4,14 @@ use std::time::Instant;
 
 use docker_remote_write::exposition::{Entry, Parser};
 use docker_remote_write::model::Labels;
-use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{Ingest, Rules};
 
 const CAPTURE: &[u8] = include_bytes!("../fixtures/captures/01-one-container-running.prom");
 /// What a byte becomes: nothing, the end of the body, and bytes with a meaning of their own.
 const BREAKS: [Option<u8>; 7] = [None, Some(0), Some(b'"'), Some(b'\n'), Some(b'{'), Some(0xff), Some(b' ')];
 
 fn ingest() -> Ingest {
-    Ingest::new(Rules {
-        target_labels: Labels::default(),
-        external_labels: Labels::default(),
-        honor_labels: false,
-        honor_timestamps: true,
-        normalize_le: true,
-        created_timestamps: false,
-        exemplars: true,
-        histograms: HistogramForms::CLASSIC,
-        sample_limit: None,
-        memory_limit: None,
-        synthetic_series: true,
-        relabelling: Relabelling::default(),
-    })
+    Ingest::new(Rules { target_labels: Labels::default(), synthetic_series: true, ..Rules::default() })
 }
 
 /// The entries of a body, until its end or its first fault.

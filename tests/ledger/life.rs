@@ -10,7 +10,8 @@ use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{Config as QueueConfig, Ledger, Position, Queue, Storage};
 use docker_remote_write::remote::{Config as RemoteConfig, Sender, Tuning, spawn_with};
 use docker_remote_write::scrape::{
-    Address, Config as ScrapeConfig, Escaping, HistogramForms, LabelTemplates, Protocol, Relabelling,
+    Address, Config as ScrapeConfig, Escaping, HistogramForms, LabelLimits, LabelTemplates, Protocol,
+    Relabelling,
 };
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -152,6 +153,9 @@ impl Life {
             created_timestamps: false,
             exemplars: true,
             histograms: HistogramForms::CLASSIC,
+            label_limits: LabelLimits::default(),
+            extra_metrics: false,
+            track_timestamps_staleness: false,
             normalize_le: true,
             honor_labels: false,
             honor_timestamps: true,

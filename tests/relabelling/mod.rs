@@ -11,7 +11,7 @@ use std::time::Instant;
 use docker_remote_write::model::{Labels, SampleRef, is_stale_marker};
 use docker_remote_write::proto::v2::TimeSeries;
 use docker_remote_write::relabel::{self, NameFilter};
-use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Report, Rules, ScrapeError};
+use docker_remote_write::scrape::{Ingest, Relabelling, Report, Rules, ScrapeError};
 use docker_remote_write::wire::decode::decode_v2;
 use docker_remote_write::wire::{Limits, RecordEncoder};
 
@@ -20,16 +20,8 @@ fn defaults() -> Rules {
     Rules {
         target_labels: Labels::from_iter([("job", "docker"), ("instance", "host")]),
         external_labels: Labels::from_iter([("cluster", "prod")]),
-        honor_labels: false,
-        honor_timestamps: true,
-        normalize_le: true,
-        created_timestamps: false,
-        exemplars: true,
-        histograms: HistogramForms::CLASSIC,
         sample_limit: Some(200_000),
-        memory_limit: None,
-        synthetic_series: false,
-        relabelling: Relabelling::default(),
+        ..Rules::default()
     }
 }
 

@@ -4,10 +4,10 @@
 mod body;
 mod model;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use docker_remote_write::model::{Escaping, Labels, MetricType};
-use docker_remote_write::scrape::{HistogramForms, Ingest, Relabelling, Report, Rules, ScrapeError};
+use docker_remote_write::scrape::{Ingest, Report, Rules, ScrapeError};
 use docker_remote_write::wire::decode::{decode_v1, decode_v2};
 use docker_remote_write::wire::v1::RequestBuilder;
 use docker_remote_write::wire::{Limits, Names, RecordEncoder, Selection};
@@ -51,13 +51,9 @@ fn rules(setup: &Setup) -> Rules {
         honor_labels: setup.honor_labels,
         honor_timestamps: setup.honor_timestamps,
         normalize_le: setup.normalize_le,
-        created_timestamps: false,
-        exemplars: true,
-        histograms: HistogramForms::CLASSIC,
         sample_limit: setup.sample_limit,
-        memory_limit: None,
         synthetic_series: setup.synthetic,
-        relabelling: Relabelling::default(),
+        ..Rules::default()
     }
 }
 
@@ -180,6 +176,11 @@ fn stored(
     Stored { labels, bits, timestamp, metadata }
 }
 
+/// A scrape of this round takes as many seconds: two that took equally long would be a sample that is repeated.
+fn began(round: u8) -> Instant {
+    Instant::now() - Duration::from_secs(round.into())
+}
+
 fn tell(setup: &Setup, limits: Limits, mut lines: Vec<body::Line>, steps: &[Step]) {
     let mut program = Program::new(setup, limits);
     let mut model = Model::new(setup);
@@ -197,19 +198,19 @@ fn tell(setup: &Setup, limits: Limits, mut lines: Vec<body::Line>, steps: &[Step
                 clock += i64::from(*passed);
                 let flaw = place(flaw, &lines);
                 let text = body::text(&lines, flaw, round);
-                let report = program.ingest.scrape(Ok(text.as_bytes()), clock, Instant::now());
+                let report = program.ingest.scrape(Ok(text.as_bytes()), clock, began(round));
                 (model.scrape(&lines, flaw, round, clock), report)
             }
             Step::Unreachable { clock: passed } => {
                 clock += i64::from(*passed);
                 let error = ScrapeError::Status { target: "t".into(), status: 500 };
-                (model.unreachable(clock), program.ingest.scrape(Err(error), clock, Instant::now()))
+                (model.unreachable(clock), program.ingest.scrape(Err(error), clock, began(round)))
             }
             Step::LastScrape { clock: passed, flaw } => {
                 clock += i64::from(*passed);
                 let flaw = place(flaw, &lines);
                 let text = body::text(&lines, flaw, round);
-                let report = program.ingest.last_scrape(text.as_bytes(), clock, Instant::now());
+                let report = program.ingest.last_scrape(text.as_bytes(), clock, began(round));
                 let expected = model.last_scrape(&lines, flaw, round, clock);
                 assert_eq!(expected.is_some(), report.is_ok(), "step {round}");
                 let (Some(expected), Ok(report)) = (expected, report) else {

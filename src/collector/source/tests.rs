@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::Source;
 use crate::model::{Labels, is_stale_marker};
 use crate::queue::{Config, Fate, Position, Queue, Storage};
-use crate::scrape::{Format, HistogramForms, Relabelling, Rules, ScrapeError};
+use crate::scrape::{Format, Rules, ScrapeError};
 use crate::wire::decode::decode_v2;
 
 #[derive(Clone, Debug)]
@@ -53,17 +53,8 @@ impl Process {
         let queue = Queue::open(&config, &["a".to_owned()]).unwrap();
         let rules = Rules {
             target_labels: Labels::from_iter([("job", "docker")]),
-            external_labels: Labels::default(),
-            honor_labels: false,
-            honor_timestamps: true,
-            normalize_le: true,
-            created_timestamps: false,
-            exemplars: true,
-            histograms: HistogramForms::CLASSIC,
-            sample_limit: None,
-            memory_limit: None,
             synthetic_series: true,
-            relabelling: Relabelling::default(),
+            ..Rules::default()
         };
         let source = Source::new(rules, &queue, "series");
         Self { queue, source }

@@ -20,6 +20,8 @@ const PROTOCOLS: &str = "PrometheusProto, OpenMetricsText1.0.0, OpenMetricsText0
                          once, with commas between them";
 
 /// What selects metrics by name.
+/// Of labels or their bytes.
+const LABEL_COUNT: Kind = Kind::Count(Limits { zero: true, min: 1, max: u64::MAX });
 const NAMES: &str = "a regular expression (RE2) for the whole name, histogram suffixes included";
 
 pub(super) const HOST: &[Setting] = &[
@@ -178,6 +180,38 @@ pub(super) const HOST: &[Setting] = &[
     ),
     setting(
         Group::Scrape,
+        "SCRAPE_LABEL_LIMIT",
+        LABEL_COUNT,
+        Default::Value("0"),
+        "30",
+        "A series with more labels than this, its name, job and instance included, fails the scrape (up becomes 0); 0 is off.",
+    ),
+    setting(
+        Group::Scrape,
+        "SCRAPE_LABEL_NAME_LENGTH_LIMIT",
+        LABEL_COUNT,
+        Default::Value("0"),
+        "128",
+        "The same for a label name of more bytes.",
+    ),
+    setting(
+        Group::Scrape,
+        "SCRAPE_LABEL_VALUE_LENGTH_LIMIT",
+        LABEL_COUNT,
+        Default::Value("0"),
+        "1024",
+        "The same for a label value of more bytes.",
+    ),
+    setting(
+        Group::Scrape,
+        "EXTRA_SCRAPE_METRICS",
+        Kind::Boolean,
+        Default::Value("false"),
+        "true",
+        "Whether scrape_timeout_seconds, scrape_sample_limit and scrape_body_size_bytes are sent beside up.",
+    ),
+    setting(
+        Group::Scrape,
         "SCRAPE_NORMALIZE_LE",
         Kind::Boolean,
         Default::Value("true"),
@@ -199,6 +233,14 @@ pub(super) const HOST: &[Setting] = &[
         Default::Value("true"),
         "true",
         "Whether timestamps of the body are kept.",
+    ),
+    setting(
+        Group::Scrape,
+        "TRACK_TIMESTAMPS_STALENESS",
+        Kind::Boolean,
+        Default::Value("false"),
+        "true",
+        "Whether series whose samples have timestamps in the body get a staleness marker when they vanish.",
     ),
     setting(Group::Labels, "JOB", text(LABEL), Default::Value("docker"), "docker", "The label job."),
     setting(

@@ -17,7 +17,7 @@ use crate::model::{Secret, SecretSource};
 use crate::queue::Storage;
 use crate::relabel::{NameFilter, NamePattern, Preset, SwarmRole};
 use crate::remote::{Auth, MetadataConfig, Names, Pem, TlsVersion};
-use crate::scrape::{Address, Escaping, HistogramForms, Identity, Protocol};
+use crate::scrape::{Address, Escaping, HistogramForms, Identity, LabelLimits, Protocol};
 use crate::telemetry::log::{Format, Level};
 
 const HOST: &str = "host-7";

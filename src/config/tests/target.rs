@@ -130,3 +130,21 @@ fn protocols_are_prometheuss_names_in_any_order_and_none_of_them_twice() {
         assert_eq!(fallback, Some(protocol));
     }
 }
+
+#[test]
+fn limits_of_labels_and_prometheuss_switches_are_off_unless_set() {
+    let scrape = config(&[]).scrape;
+    assert_eq!(scrape.label_limits, LabelLimits::default());
+    assert!(!scrape.extra_metrics && !scrape.track_timestamps_staleness);
+    let scrape = config(&[
+        ("SCRAPE_LABEL_LIMIT", "30"),
+        ("SCRAPE_LABEL_NAME_LENGTH_LIMIT", "0"),
+        ("SCRAPE_LABEL_VALUE_LENGTH_LIMIT", "200"),
+        ("EXTRA_SCRAPE_METRICS", "true"),
+        ("TRACK_TIMESTAMPS_STALENESS", "true"),
+    ])
+    .scrape;
+    let limits = LabelLimits { labels: Some(30), name_length: None, value_length: Some(200) };
+    assert_eq!(scrape.label_limits, limits);
+    assert!(scrape.extra_metrics && scrape.track_timestamps_staleness);
+}

@@ -5,12 +5,14 @@ mod converted;
 mod discard;
 mod formats;
 mod rename;
+mod rules;
 mod staleness;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 pub use discard::Discarded;
+pub use rules::Rules;
 
 use super::cache::{Line, LineCache, Spelling};
 use super::error::ScrapeError;
@@ -19,43 +21,14 @@ use super::families::{Families, Truncated};
 use super::footprint;
 use super::histograms::Histograms;
 use super::open_series::OpenSeries;
-use super::relabelling::{Naming, Relabelling};
+use super::relabelling::Naming;
 use super::series::SeriesTable;
 use super::synthetic::{self, Synthetic};
 use super::target_labels::TargetLabels;
-use crate::exposition::{CreatedTimes, Format, HistogramForms, ProtobufScratch, Series as ExposedSeries};
-use crate::model::{Description, Exemplar, HistogramSample, Labels, MetricType, SampleRef};
+use crate::exposition::{CreatedTimes, Format, ProtobufScratch, Series as ExposedSeries};
+use crate::model::{Description, Exemplar, HistogramSample, MetricType, SampleRef};
 use discard::{Discard, MAX_AHEAD_MS, MAX_BEHIND_MS};
 use staleness::Vanished;
-
-/// The rules by which a body is read.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// `job`, `instance`.
-    pub target_labels: Labels,
-    /// `EXTERNAL_LABELS`.
-    pub external_labels: Labels,
-    /// `HONOR_LABELS`.
-    pub honor_labels: bool,
-    /// `HONOR_TIMESTAMPS`.
-    pub honor_timestamps: bool,
-    /// `SCRAPE_NORMALIZE_LE`.
-    pub normalize_le: bool,
-    /// `SCRAPE_CREATED_TIMESTAMPS`.
-    pub created_timestamps: bool,
-    /// `SCRAPE_EXEMPLARS`.
-    pub exemplars: bool,
-    /// `SCRAPE_NATIVE_HISTOGRAMS`, `ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS`.
-    pub histograms: HistogramForms,
-    /// `SCRAPE_SAMPLE_LIMIT`.
-    pub sample_limit: Option<u64>,
-    /// What the body and all that is remembered may take, as an estimate in bytes; more fails the scrape.
-    pub memory_limit: Option<u64>,
-    /// Whether `up` and its companions are added.
-    pub synthetic_series: bool,
-    /// `METRICS_*`, `METRIC_RELABEL_CONFIGS`: not for synthetic series.
-    pub relabelling: Relabelling,
-}
 
 /// What one scrape came to.
 #[derive(Debug, Default)]
@@ -72,6 +45,8 @@ pub struct Report {
     pub discarded: Discarded,
     /// Samples whose series a filter or a rule drops: `filtered` in the ledger; 0 when the scrape failed.
     pub filtered: u64,
+    /// `scrape_body_size_bytes`.
+    pub body_size: i64,
     /// Staleness markers.
     pub markers: u64,
     /// HELP texts that were too long.
@@ -118,10 +93,9 @@ impl Ingest {
     pub fn new(rules: Rules) -> Self {
         let labels = TargetLabels::new(&rules.target_labels, &rules.external_labels, rules.honor_labels);
         let mut series = SeriesTable::default();
-        let synthetic =
-            if rules.synthetic_series { synthetic::all(&labels, &mut series) } else { Vec::new() };
+        let synthetic = synthetic::all(&rules, &labels, &mut series);
         Self {
-            naming: Naming::new(labels, rules.relabelling.clone()),
+            naming: Naming::new(labels, rules.relabelling.clone(), rules.label_limits),
             renamed: false,
             rules,
             lines: LineCache::default(),
@@ -163,7 +137,7 @@ impl Ingest {
         timestamp: i64,
         started: Instant,
     ) -> Report {
-        let mut report = Report::default();
+        let mut report = Report { body_size: body_size(&body), ..Report::default() };
         let read = body.and_then(|body| self.survive(|ingest| read(ingest, body, timestamp, &mut report)));
         let vanished = match read {
             Ok(()) => Vanished::Missing,
@@ -188,7 +162,7 @@ impl Ingest {
         started: Instant,
     ) -> Result<Report, ScrapeError> {
         let timestamp = timestamp.max(self.last_timestamp.saturating_add(1));
-        let mut report = Report::default();
+        let mut report = Report { body_size: body_size(&Ok((format, body))), ..Report::default() };
         if let Err(error) = self.survive(|ingest| ingest.read((format, body), timestamp, &mut report)) {
             self.roll_back(&mut report);
             return Err(error);
@@ -361,7 +335,8 @@ impl Ingest {
         let at = own.unwrap_or(timestamp);
         let series = self.series.get_mut(slot);
         // Synthetic series come with every scrape and end only with the target.
-        let trackable = own.is_none() && !series.is_synthetic();
+        let may_vanish = own.is_none() || self.rules.track_timestamps_staleness;
+        let trackable = may_vanish && !series.is_synthetic();
         if trackable && series.tracked != scrape {
             series.tracked = scrape;
             self.tracked_now.push(slot);
@@ -432,12 +407,21 @@ impl Ingest {
     fn append_synthetic(&mut self, timestamp: i64, started: Instant, report: &mut Report) {
         for at in 0..self.synthetic.len() {
             let Synthetic { kind, slot } = self.synthetic[at];
-            let value = kind.value(report, started.elapsed());
+            let value = kind.value(&self.rules, report, started.elapsed());
             // A target that exposes the same series was there first (remote-write 4.05); the clock may have been set back.
             if let Err(cause) = self.admit(slot, value, None, timestamp) {
                 self.count_discarded(slot, cause, report);
             }
         }
+    }
+}
+
+/// What was read of the body; 0 where nothing was, -1 where it was too large.
+fn body_size(body: &Result<(Format, &[u8]), ScrapeError>) -> i64 {
+    match body {
+        Ok((_, body)) => i64::try_from(body.len()).unwrap_or(i64::MAX),
+        Err(ScrapeError::BodySize { .. }) => -1,
+        Err(_) => 0,
     }
 }
 

@@ -15,7 +15,7 @@ impl Ingest {
     pub fn rename(&mut self, target: &Labels, external: &Labels) {
         let labels = TargetLabels::new(target, external, self.rules.honor_labels);
         if self.rules.synthetic_series {
-            let renamed = synthetic::all(&labels, &mut self.series);
+            let renamed = synthetic::all(&self.rules, &labels, &mut self.series);
             for old in std::mem::replace(&mut self.synthetic, renamed) {
                 if self.synthetic.iter().any(|new| new.slot == old.slot) {
                     self.series.release(old.slot);

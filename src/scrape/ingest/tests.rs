@@ -22,20 +22,7 @@ mod restart;
 mod returns;
 
 fn rules() -> Rules {
-    Rules {
-        target_labels: Labels::from_iter([("job", "docker")]),
-        external_labels: Labels::default(),
-        honor_labels: false,
-        honor_timestamps: true,
-        normalize_le: true,
-        created_timestamps: false,
-        exemplars: true,
-        histograms: HistogramForms::CLASSIC,
-        sample_limit: None,
-        memory_limit: None,
-        synthetic_series: false,
-        relabelling: Relabelling::default(),
-    }
+    Rules { target_labels: Labels::from_iter([("job", "docker")]), ..Rules::default() }
 }
 
 struct Target {

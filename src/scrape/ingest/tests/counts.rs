@@ -144,3 +144,43 @@ fn rw_4_15_a_sample_more_than_an_hour_behind_the_scrape_is_dropped_and_the_scrap
     let (_, report) = target.scrape(2 * HOUR + 1, &format!("a 1 {HOUR}\nd 4\n"));
     assert!(report.first_discarded.is_none(), "a target may repeat its newest sample for ever");
 }
+
+#[test]
+fn rw_4_04_three_more_gauges_come_where_they_are_wanted() {
+    let extra_metrics = Some(std::time::Duration::from_millis(2_500));
+    let rules = Rules { synthetic_series: true, extra_metrics, sample_limit: Some(1), ..rules() };
+    let mut target = Target::new(rules.clone());
+    let told = |samples: &[String], at: usize| samples[samples.len() - 3..][at].clone();
+    let (samples, _) = target.scrape(1, "a 1\n");
+    assert_eq!(samples.len(), 9);
+    assert_eq!(told(&samples, 0), "scrape_timeout_seconds 2.5@1");
+    assert_eq!(told(&samples, 1), "scrape_sample_limit 1@1");
+    assert_eq!(told(&samples, 2), "scrape_body_size_bytes 4@1");
+    // Too many samples, and then no body at all: what was read counts all the same.
+    let (samples, report) = target.scrape(2, "a 1\nb 1\n");
+    assert!(report.failure.is_some());
+    let size = |samples: &[String]| samples.iter().find(|sample| sample.starts_with("scrape_body")).cloned();
+    assert_eq!(size(&samples).unwrap(), "scrape_body_size_bytes 8@2");
+    assert_eq!(size(&target.fail(3).0).unwrap(), "scrape_body_size_bytes 0@3");
+    let error = ScrapeError::BodySize { target: "t".into(), limit: 5 };
+    target.ingest.scrape(Err(error), 4, Instant::now());
+    assert_eq!(size(&target.samples()).unwrap(), "scrape_body_size_bytes -1@4");
+    target.ingest.end_all(5);
+    assert_eq!(target.samples().len(), 8, "and end with the target");
+    let mut without = Target::new(Rules { sample_limit: None, ..rules });
+    let (samples, _) = without.scrape(1, "a 1\n");
+    assert_eq!(told(&samples, 1), "scrape_sample_limit 0@1");
+}
+
+#[test]
+fn rw_3_04_series_with_timestamps_of_their_own_end_where_that_is_wanted() {
+    let mut target = Target::new(Rules { track_timestamps_staleness: true, ..rules() });
+    assert_eq!(target.scrape(2_000, "a 1 1000\nb 1\n").0, ["a 1@1000", "b 1@2000"]);
+    assert_eq!(target.scrape(3_000, "b 1\n").0, ["b 1@3000", "a stale@3000"]);
+    assert_eq!(target.scrape(4_000, "b 1\n").0, ["b 1@4000"], "once");
+    target.scrape(5_000, "a 1 4500\n");
+    assert_eq!(target.fail(6_000).0, ["a stale@6000"]);
+    // A marker that would not be its newest sample is dropped (3.09).
+    target.scrape(7_000, "a 1 7500\n");
+    assert_eq!(target.scrape(7_400, "b 1\n").0, ["b 1@7400"]);
+}

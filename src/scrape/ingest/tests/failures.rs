@@ -184,3 +184,41 @@ fn rw_3_08_markers_are_beyond_the_sample_limit_and_are_in_no_count() {
     assert_eq!(samples[..4], ["d stale@3", "e stale@3", "f stale@3", "up 0@3"]);
     assert_eq!((report.scraped, report.post_relabel, report.markers), (4, 4, 3));
 }
+
+#[test]
+fn rw_4_13_limits_of_labels_hold_behind_the_rules_and_leave_external_labels_out() {
+    use crate::scrape::LabelLimits;
+    let off = LabelLimits::default();
+    let yaml = "- {action: labeldrop, regex: dropped}";
+    let relabelling =
+        Relabelling { rules: crate::relabel::Rules::compile(yaml).unwrap().into(), ..Relabelling::default() };
+    let scraped = |label_limits: LabelLimits, body: &str| {
+        let external_labels = Labels::from_iter([("external_and_long", "external_and_long")]);
+        let relabelling = relabelling.clone();
+        let mut target = Target::new(Rules { label_limits, external_labels, relabelling, ..rules() });
+        target.scrape(1, "ok 1\n");
+        let (samples, report) = target.scrape(2, body);
+        (samples.len(), report.scraped, report.failure.map(|failure| failure.to_string()))
+    };
+    // __name__, job and these.
+    let body = "ok 1\nm{a=\"12345\",dropped=\"a very long value\"} 1\nn 1\n";
+    for (limits, excess) in [
+        (LabelLimits { labels: Some(2), ..off }, "3 labels, more than the 2 of SCRAPE_LABEL_LIMIT"),
+        (
+            LabelLimits { name_length: Some(7), ..off },
+            "a label name of 8 bytes, more than the 7 of SCRAPE_LABEL_NAME_LENGTH_LIMIT",
+        ),
+        (
+            LabelLimits { value_length: Some(5), ..off },
+            "a label value of 6 bytes, more than the 5 of SCRAPE_LABEL_VALUE_LENGTH_LIMIT",
+        ),
+    ] {
+        let (samples, _, failure) = scraped(limits, body);
+        let failure = failure.unwrap();
+        assert!(failure.ends_with(excess), "{failure}");
+        assert_eq!(samples, usize::from(failure.contains("labels,")), "the series of before has ended");
+    }
+    let enough = LabelLimits { labels: Some(3), name_length: Some(8), value_length: Some(6) };
+    assert_eq!(scraped(enough, body), (3, 3, None));
+    assert_eq!(scraped(LabelLimits { labels: Some(2), ..off }, "ok 1\n"), (1, 1, None));
+}
