@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use docker_remote_write::exposition::{Entry, Exposed, ParseError, Parser};
 use docker_remote_write::model::{Labels, MetricType, NORMAL_NAN_BITS, is_stale_marker};
-use docker_remote_write::scrape::{Ingest, Rules};
+use docker_remote_write::scrape::{HistogramForms, Ingest, Rules};
 
 use super::{Outcome, Target};
 
@@ -82,9 +82,10 @@ pub(crate) fn run(body: &[u8]) -> Outcome {
         assert_within(error, body);
     }
     let scraped = scrapes(body);
+    let converted = converts(body);
     let kinds = plain.0.iter().fold(Outcome::default(), |outcome, seen| outcome.with(seen.kind()));
     let kinds = if plain.0.len() > 6 { Outcome::default().with_count(plain.0.len() as u64) } else { kinds };
-    kinds.with(plain.1.map(|error| std::mem::discriminant(&error.reason))).with_count(scraped)
+    kinds.with(plain.1.map(|error| std::mem::discriminant(&error.reason))).with_count(scraped).with(converted)
 }
 
 /// One entry, with all that can be asked of it.
@@ -233,4 +234,24 @@ fn scrapes(body: &[u8]) -> u64 {
     scrape(&mut own, body, START + 3_000);
     assert_eq!(scrape(&mut own, GOOD, START + 4_000), sound, "a sound scrape after timestamps of its own");
     expected.0.len() as u64
+}
+
+/// Classic histograms as native ones beside their series change nothing about the series. Tells how many there were, up to four.
+fn converts(body: &[u8]) -> usize {
+    let of = |histograms| {
+        let rules = Rules { histograms, honor_timestamps: false, normalize_le: true, ..Rules::default() };
+        let mut ingest = Ingest::new(rules);
+        let told = scrape(&mut ingest, body, START);
+        (ingest, told)
+    };
+    let (_, classic) = of(HistogramForms::CLASSIC);
+    let (ingest, mut both) = of(HistogramForms { classic_too: true, ..HistogramForms::CONVERTED });
+    assert_eq!(classic.1.is_some(), both.1.is_some(), "{:?} {:?}", classic.1, both.1);
+    let histograms: Vec<usize> = ingest.histograms().iter().map(|histogram| histogram.sample).collect();
+    let own: Vec<Labels> = histograms.iter().rev().map(|at| both.0.remove(*at).0).collect();
+    // The first sample of a series stands, whatever it is.
+    if !classic.0.iter().any(|told| own.contains(&told.0)) {
+        assert_eq!(both.0, classic.0);
+    }
+    own.len().min(4)
 }
