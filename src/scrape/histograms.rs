@@ -85,3 +85,56 @@ impl Histograms {
         self.weight
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many histograms of so many buckets each.
+    fn take(histograms: &mut Histograms, count: usize, buckets: i64) {
+        for sample in 0..count {
+            let Ok(()) = histograms.take(sample, |histogram| {
+                let written = histogram.as_integer();
+                (0..buckets).for_each(|index| written.positive.push(index, 1).unwrap());
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
+    }
+
+    /// Buckets that there is room for.
+    fn room(histograms: &Histograms) -> usize {
+        let room = |sample: &HistogramSample| match &sample.histogram {
+            Histogram::Integer(buckets) => buckets.positive.counts.capacity(),
+            Histogram::Float(buckets) => buckets.positive.counts.capacity(),
+        };
+        histograms.all.iter().map(room).sum()
+    }
+
+    #[test]
+    fn a_target_that_stays_large_keeps_its_room() {
+        let mut histograms = Histograms::default();
+        for _ in 0..3 {
+            histograms.begin();
+            take(&mut histograms, 1_000, 160);
+        }
+        histograms.begin();
+        assert!(room(&histograms) >= 160_000, "{}", room(&histograms));
+    }
+
+    #[test]
+    fn one_huge_scrape_does_not_hold_its_memory_for_ever() {
+        for is_good in [true, false] {
+            let mut histograms = Histograms::default();
+            histograms.begin();
+            take(&mut histograms, 2, 500_000);
+            if !is_good {
+                histograms.roll_back();
+            }
+            for _ in 0..2 {
+                histograms.begin();
+                take(&mut histograms, 2, 10);
+            }
+            assert!(room(&histograms) < 100, "{is_good}: {}", room(&histograms));
+        }
+    }
+}
