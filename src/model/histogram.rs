@@ -102,6 +102,18 @@ impl<N: Default> Buckets<N> {
     }
 }
 
+impl<N> Buckets<N> {
+    fn parts(&self) -> usize {
+        let side = |side: &Side<N>| side.spans.len() + side.counts.len();
+        side(&self.negative) + side(&self.positive) + self.custom_bounds.len()
+    }
+
+    fn room(&self) -> usize {
+        let side = |side: &Side<N>| side.spans.capacity() + side.counts.capacity();
+        side(&self.negative) + side(&self.positive) + self.custom_bounds.capacity()
+    }
+}
+
 impl Default for Histogram {
     /// One without observations.
     fn default() -> Self {
@@ -174,18 +186,18 @@ impl Histogram {
     /// Spans, buckets and custom bounds: each takes about 8 bytes.
     #[must_use]
     pub fn parts(&self) -> usize {
-        let side = |spans: &[Span], counts: usize| spans.len() + counts;
         match self {
-            Self::Integer(Buckets { negative, positive, custom_bounds, .. }) => {
-                side(&negative.spans, negative.counts.len())
-                    + side(&positive.spans, positive.counts.len())
-                    + custom_bounds.len()
-            }
-            Self::Float(Buckets { negative, positive, custom_bounds, .. }) => {
-                side(&negative.spans, negative.counts.len())
-                    + side(&positive.spans, positive.counts.len())
-                    + custom_bounds.len()
-            }
+            Self::Integer(buckets) => buckets.parts(),
+            Self::Float(buckets) => buckets.parts(),
+        }
+    }
+
+    /// As [`Histogram::parts`]: those that there is memory for.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match self {
+            Self::Integer(buckets) => buckets.room(),
+            Self::Float(buckets) => buckets.room(),
         }
     }
 }

@@ -14,10 +14,13 @@ pub(super) struct Histograms {
 }
 
 impl Histograms {
-    /// Begins a scrape. One huge scrape must not hold its memory for ever.
+    /// Begins a scrape. One huge scrape must not hold its memory for ever; what the last one needed is kept, and twice as much may come of
+    /// growing.
     pub(super) fn begin(&mut self) {
         const KEPT: usize = 1 << 20;
-        if self.weight > KEPT {
+        const SLACK: usize = 4;
+        let held: usize = self.all.iter().map(|held| footprint::of_histogram(held.histogram.room())).sum();
+        if held > KEPT.max(SLACK * self.weight) {
             self.all = Vec::new();
         }
         self.roll_back();
