@@ -43,6 +43,12 @@ pub(super) fn of_histogram(parts: usize) -> usize {
     FIXED + PART * parts
 }
 
+/// An exemplar that is handed on: nothing bounds how many a native histogram has.
+pub(super) fn of_exemplar(labels: &Labels) -> usize {
+    const FIXED: usize = 200;
+    labels.iter().map(|(name, value)| of_text(name) + of_text(value)).sum::<usize>() + FIXED
+}
+
 /// What HELP and TYPE say of a family.
 pub(super) fn of_family(name: &str, help: &str) -> usize {
     const FIXED: usize = 300;

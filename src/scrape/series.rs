@@ -73,8 +73,8 @@ pub(super) struct SeriesTable {
 }
 
 impl SeriesTable {
-    /// Frees the slots of series that vanished in the scrape before; `now` is the newest timestamp so far, ms since the epoch.
-    pub(super) fn begin(&mut self, now: i64) {
+    /// Frees the slots of series that vanished in the scrape before, and says which; `now` is the newest timestamp so far, ms since the epoch.
+    pub(super) fn begin(&mut self, now: i64, mut freed: impl FnMut(u32)) {
         for slot in std::mem::take(&mut self.leaving) {
             if self.slots[slot as usize].as_ref().is_some_and(|series| series.holders == 0)
                 && let Some(series) = self.slots[slot as usize].take()
@@ -88,6 +88,7 @@ impl SeriesTable {
                     self.departed.remember(&series.labels, newest, now);
                 }
                 self.free.push(slot);
+                freed(slot);
             }
         }
     }

@@ -242,7 +242,8 @@ impl Ingest {
         self.exemplars.begin();
         self.histograms.begin();
         self.tracked_now.clear();
-        self.series.begin(self.last_timestamp);
+        let exemplars = &mut self.exemplars;
+        self.series.begin(self.last_timestamp, |slot| exemplars.forget(slot));
         self.open.begin();
         self.lines.begin();
     }
@@ -349,6 +350,7 @@ impl Ingest {
             report.added += 1;
         }
         if let Err(cause) = admitted {
+            self.exemplars.keep(slot);
             self.count_discarded(slot, cause, report);
         }
         Ok(())
