@@ -28,9 +28,10 @@ pub(super) struct Series {
     pub(super) last_value: u64,
     /// What that sample is, and so the marker that ends the series.
     pub(super) kind: SampleKind,
-    /// The scrape that touched it last, and the newest timestamp in that scrape.
+    /// The scrape that touched it last, and the newest timestamp in that scrape, with the number of that sample.
     pub(super) touched: u64,
     pub(super) touched_timestamp: i64,
+    pub(super) touched_sample: usize,
     /// The last scrape in which it had no timestamp of its own: those series get staleness markers (remote-write 3.04).
     pub(super) tracked: u64,
     /// See [`OpenSeries`](super::open_series::OpenSeries).
@@ -209,6 +210,7 @@ impl SeriesTable {
             kind: SampleKind::Float,
             touched: 0,
             touched_timestamp: i64::MIN,
+            touched_sample: 0,
             tracked: 0,
             open: false,
         };

@@ -381,7 +381,7 @@ impl Ingest {
         if at < timestamp.saturating_sub(MAX_BEHIND_MS) {
             return Err(Discard::TooOld);
         }
-        (series.touched, series.touched_timestamp) = (scrape, at);
+        (series.touched, series.touched_timestamp, series.touched_sample) = (scrape, at, self.samples.len());
         self.samples.push(SampleRef { slot, generation: series.generation, value, timestamp: at, start: 0 });
         Ok(())
     }
