@@ -1,7 +1,7 @@
 //! The native histograms of one scrape, in room that is kept from scrape to scrape.
 
 use super::footprint;
-use crate::model::{Histogram, HistogramKind, HistogramSample, SampleKind};
+use crate::model::{Histogram, HistogramKind, HistogramSample, HistogramSize, SampleKind};
 
 /// Those of one target.
 #[derive(Debug, Default)]
@@ -19,7 +19,13 @@ impl Histograms {
     pub(super) fn begin(&mut self) {
         const KEPT: usize = 1 << 20;
         const SLACK: usize = 4;
-        let held: usize = self.all.iter().map(|held| footprint::of_histogram(held.histogram.room())).sum();
+        let room = |held: &HistogramSample| {
+            footprint::of_histogram(HistogramSize {
+                counts: held.histogram.room(),
+                ..HistogramSize::default()
+            })
+        };
+        let held: usize = self.all.iter().map(room).sum();
         if held > KEPT.max(SLACK * self.weight) {
             self.all = Vec::new();
         }
@@ -47,7 +53,7 @@ impl Histograms {
         taken.sample = sample;
         write(&mut taken.histogram)?;
         self.taken += 1;
-        self.weight += footprint::of_histogram(taken.histogram.parts());
+        self.weight += footprint::of_histogram(taken.histogram.size());
         Ok(())
     }
 
