@@ -13,9 +13,11 @@ mod pipe;
 use std::path::Path;
 
 use allocation_counter::measure;
+use docker_remote_write::proto::client;
 use docker_remote_write::relabel;
-use docker_remote_write::scrape::{Format, Identity, Placeholder, Recognition, Rules};
+use docker_remote_write::scrape::{Format, HistogramForms, Identity, Placeholder, Recognition, Rules};
 use pipe::Pipe;
+use prost::Message as _;
 
 /// Scrapes after which every buffer has its size.
 const WARM_UP: u64 = 4;
@@ -106,6 +108,57 @@ fn recorded_protobuf_and_openmetrics_cost_their_record_alone() {
         assert!(
             allocations <= EACH_RECORD * records,
             "{format:?}: {allocations} allocations, {records} records"
+        );
+    }
+}
+
+/// So many native histograms of 160 buckets, each with so many exemplars.
+fn native(count: usize, exemplars: i64) -> Vec<u8> {
+    let exemplar = |seconds: i64| client::Exemplar {
+        label: vec![client::LabelPair {
+            name: Some("trace_id".to_owned()),
+            value: Some(seconds.to_string()),
+        }],
+        value: Some(1.5),
+        timestamp: Some(client::Timestamp { seconds: Some(1_789_999_000 + seconds), nanos: None }),
+    };
+    let metric = |number: usize| client::Metric {
+        label: vec![client::LabelPair { name: Some("n".to_owned()), value: Some(number.to_string()) }],
+        histogram: Some(client::Histogram {
+            sample_count: Some(160),
+            sample_sum: Some(7.5),
+            schema: Some(3),
+            positive_span: vec![client::BucketSpan { offset: Some(1), length: Some(160) }],
+            positive_delta: std::iter::once(1).chain(std::iter::repeat_n(0, 159)).collect(),
+            exemplars: (0..exemplars).map(exemplar).collect(),
+            ..client::Histogram::default()
+        }),
+        ..client::Metric::default()
+    };
+    let family = client::MetricFamily {
+        name: Some("h".to_owned()),
+        r#type: Some(client::MetricType::Histogram.into()),
+        metric: (0..count).map(metric).collect(),
+        ..client::MetricFamily::default()
+    };
+    family.encode_length_delimited_to_vec()
+}
+
+#[test]
+fn native_histograms_cost_their_record_alone_with_exemplars_or_without() {
+    for exemplars in [0, 3] {
+        let of = |count| {
+            let rules = Rules { histograms: HistogramForms::Native, ..pipe::rules() };
+            let body = native(count, exemplars);
+            steady_in(Format::Protobuf, rules, &|_| body.clone())
+        };
+        let (small, large) = (of(10), of(1_000));
+        assert_eq!((small.1, large.1), (2, 2));
+        assert!(
+            small.0 <= EACH_RECORD * small.1 && large.0 <= EACH_RECORD * large.1,
+            "{exemplars} exemplars: 10 histograms: {} allocations; 1,000: {}",
+            small.0,
+            large.0
         );
     }
 }

@@ -31,6 +31,11 @@ fn exposition() {
 }
 
 #[test]
+fn exposition_protobuf() {
+    fuzz(&targets::exposition_protobuf::TARGET);
+}
+
+#[test]
 fn queue_recovery() {
     fuzz(&targets::queue_recovery::TARGET);
 }

@@ -5,6 +5,8 @@
 
 pub(crate) mod api_requests;
 pub(crate) mod exposition;
+pub(crate) mod exposition_protobuf;
+mod native;
 mod outcome;
 pub(crate) mod panics;
 mod queue_image;

@@ -102,6 +102,33 @@ impl<N: Default> Buckets<N> {
     }
 }
 
+impl<N> Buckets<N> {
+    fn size(&self, bytes: impl Fn(&[N]) -> usize) -> HistogramSize {
+        let Self { negative, positive, custom_bounds, .. } = self;
+        HistogramSize {
+            spans: negative.spans.len() + positive.spans.len(),
+            counts: negative.counts.len() + positive.counts.len() + custom_bounds.len(),
+            bytes: bytes(&negative.counts) + bytes(&positive.counts) + size_of_val(custom_bounds.as_slice()),
+        }
+    }
+
+    fn room(&self) -> usize {
+        let side = |side: &Side<N>| side.spans.capacity() + side.counts.capacity();
+        side(&self.negative) + side(&self.positive) + self.custom_bounds.capacity()
+    }
+}
+
+/// Bytes of the differences between counts, as varints.
+fn deltas_len(counts: &[u64]) -> usize {
+    let before = [0].iter().chain(counts);
+    let delta = |(count, before): (&u64, &u64)| {
+        // With a bit for the sign.
+        let bits = u64::BITS + 1 - count.abs_diff(*before).leading_zeros();
+        bits.div_ceil(7) as usize
+    };
+    counts.iter().zip(before).map(delta).sum()
+}
+
 impl Default for Histogram {
     /// One without observations.
     fn default() -> Self {
@@ -171,23 +198,34 @@ impl Histogram {
         }
     }
 
-    /// Spans, buckets and custom bounds: each takes about 8 bytes.
+    /// How large it is.
     #[must_use]
-    pub fn parts(&self) -> usize {
-        let side = |spans: &[Span], counts: usize| spans.len() + counts;
+    pub fn size(&self) -> HistogramSize {
         match self {
-            Self::Integer(Buckets { negative, positive, custom_bounds, .. }) => {
-                side(&negative.spans, negative.counts.len())
-                    + side(&positive.spans, positive.counts.len())
-                    + custom_bounds.len()
-            }
-            Self::Float(Buckets { negative, positive, custom_bounds, .. }) => {
-                side(&negative.spans, negative.counts.len())
-                    + side(&positive.spans, positive.counts.len())
-                    + custom_bounds.len()
-            }
+            Self::Integer(buckets) => buckets.size(deltas_len),
+            Self::Float(buckets) => buckets.size(size_of_val),
         }
     }
+
+    /// How many spans, buckets and custom bounds there is memory for; each takes 8 bytes.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match self {
+            Self::Integer(buckets) => buckets.room(),
+            Self::Float(buckets) => buckets.room(),
+        }
+    }
+}
+
+/// How large a native histogram is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistogramSize {
+    /// On both sides.
+    pub spans: usize,
+    /// Buckets and custom bounds.
+    pub counts: usize,
+    /// What these take in a message: floats as they are, integers as the differences between them.
+    pub bytes: usize,
 }
 
 /// How a native histogram counts.

@@ -1,8 +1,10 @@
 //! Exemplars of one scrape, and which of them were handed on before: a target shows the same one until there is a newer.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use super::footprint;
 use crate::exposition;
 use crate::model::{Exemplar, Labels};
 
@@ -39,10 +41,20 @@ struct Last {
     seen: u64,
 }
 
+impl Last {
+    /// The order of time. Of the same time the larger value is the newer one, as a receiver has it.
+    fn compare(&self, other: &Self) -> Ordering {
+        let time = self.timestamp.cmp(&other.timestamp);
+        time.then(self.value.total_cmp(&other.value)).then(self.hash.cmp(&other.hash))
+    }
+}
+
 /// Those of one target.
 #[derive(Debug, Default)]
 pub(super) struct Exemplars {
     taken: Vec<Exemplar>,
+    /// Of `taken`; see [`footprint`].
+    weight: usize,
     /// By the slot of the series: what `taken` changes once the scrape is good.
     pending: Vec<(u32, Last)>,
     last: HashMap<u32, Last>,
@@ -52,7 +64,13 @@ pub(super) struct Exemplars {
 }
 
 impl Exemplars {
+    /// Begins a scrape. One huge scrape must not hold its memory for ever.
     pub(super) fn begin(&mut self) {
+        const KEPT: usize = 10_000;
+        const SLACK: usize = 4;
+        if self.taken.capacity() > KEPT.max(SLACK * self.taken.len()) {
+            self.taken = Vec::new();
+        }
         self.scrape += 1;
         self.roll_back();
     }
@@ -91,32 +109,40 @@ impl Exemplars {
         slot: u32,
         exemplars: impl Iterator<Item = exposition::Exemplar<'a>>,
     ) {
-        let mut timed = Vec::new();
+        let last = self.last.get(&slot).copied();
+        let mut newer = Vec::new();
         for exemplar in exemplars {
-            match exemplar.timestamp {
-                Some(timestamp) => timed.push((timestamp, self.hash(&exemplar), exemplar)),
-                None => self.discarded.no_timestamp += 1,
-            }
-        }
-        // Of the same time the larger value is the newer one, as a receiver has it.
-        timed.sort_by(|(t1, h1, one), (t2, h2, two)| {
-            t1.cmp(t2).then(one.value.total_cmp(&two.value)).then(h1.cmp(h2))
-        });
-        let mut newest = self.last.get(&slot).copied();
-        for (timestamp, hash, exemplar) in timed {
-            let is_newer = |last: Last| {
-                let order = timestamp.cmp(&last.timestamp).then(exemplar.value.total_cmp(&last.value));
-                order.then(hash.cmp(&last.hash)).is_gt()
+            let Some(timestamp) = exemplar.timestamp else {
+                self.discarded.no_timestamp += 1;
+                continue;
             };
-            // What is not newer was handed on when it was, nearly always: a target shows the same ones again and again.
-            if newest.is_none_or(is_newer) {
-                self.push(sample, &exemplar, timestamp);
-                newest = Some(Last { hash, timestamp, value: exemplar.value, seen: self.scrape });
+            let hash = self.hash(&exemplar);
+            let place = Last { hash, timestamp, value: exemplar.value, seen: self.scrape };
+            // What is not newer was handed on when it was, nearly always: a target shows the same ones again and again, at no cost.
+            if last.is_none_or(|last| place.compare(&last).is_gt()) {
+                newer.push((place, exemplar));
             }
         }
-        if let Some(newest) = newest {
+        newer.sort_by(|(one, _), (other, _)| one.compare(other));
+        newer.dedup_by(|(one, _), (other, _)| one.compare(other).is_eq());
+        for (place, exemplar) in &newer {
+            self.push(sample, exemplar, place.timestamp);
+        }
+        if let Some(newest) = newer.last().map(|(place, _)| *place).or(last) {
             self.pending.push((slot, Last { seen: self.scrape, ..newest }));
         }
+    }
+
+    /// The sample was not handed on, and its exemplar is as known as before.
+    pub(super) fn keep(&mut self, slot: u32) {
+        if let Some(last) = self.last.get_mut(&slot) {
+            last.seen = self.scrape;
+        }
+    }
+
+    /// The slot is free, for a series of which nothing is known.
+    pub(super) fn forget(&mut self, slot: u32) {
+        self.last.remove(&slot);
     }
 
     fn hash(&self, exemplar: &exposition::Exemplar<'_>) -> u64 {
@@ -132,12 +158,14 @@ impl Exemplars {
             return;
         }
         let labels: Labels = labels.into_iter().filter(|(name, _)| !name.is_empty()).collect();
+        self.weight += footprint::of_exemplar(&labels);
         self.taken.push(Exemplar { sample, labels, value: exemplar.value, timestamp });
     }
 
     /// Nothing of this scrape was taken.
     pub(super) fn roll_back(&mut self) {
         self.taken.clear();
+        self.weight = 0;
         self.pending.clear();
         self.discarded = DiscardedExemplars::default();
     }
@@ -151,6 +179,11 @@ impl Exemplars {
             self.last.retain(|_, last| last.seen == self.scrape);
         }
         self.discarded
+    }
+
+    /// How many bytes all this takes, as an estimate (see [`footprint`]).
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// In the order of their samples.

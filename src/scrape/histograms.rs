@@ -1,7 +1,7 @@
 //! The native histograms of one scrape, in room that is kept from scrape to scrape.
 
 use super::footprint;
-use crate::model::{Histogram, HistogramKind, HistogramSample, SampleKind};
+use crate::model::{Histogram, HistogramKind, HistogramSample, HistogramSize, SampleKind};
 
 /// Those of one target.
 #[derive(Debug, Default)]
@@ -14,10 +14,19 @@ pub(super) struct Histograms {
 }
 
 impl Histograms {
-    /// Begins a scrape. One huge scrape must not hold its memory for ever.
+    /// Begins a scrape. One huge scrape must not hold its memory for ever; what the last one needed is kept, and twice as much may come of
+    /// growing.
     pub(super) fn begin(&mut self) {
         const KEPT: usize = 1 << 20;
-        if self.weight > KEPT {
+        const SLACK: usize = 4;
+        let room = |held: &HistogramSample| {
+            footprint::of_histogram(HistogramSize {
+                counts: held.histogram.room(),
+                ..HistogramSize::default()
+            })
+        };
+        let held: usize = self.all.iter().map(room).sum();
+        if held > KEPT.max(SLACK * self.weight) {
             self.all = Vec::new();
         }
         self.roll_back();
@@ -44,7 +53,7 @@ impl Histograms {
         taken.sample = sample;
         write(&mut taken.histogram)?;
         self.taken += 1;
-        self.weight += footprint::of_histogram(taken.histogram.parts());
+        self.weight += footprint::of_histogram(taken.histogram.size());
         Ok(())
     }
 
@@ -83,5 +92,58 @@ impl Histograms {
     /// How many bytes all this takes, as an estimate (see [`footprint`]).
     pub(super) fn weight(&self) -> usize {
         self.weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many histograms of so many buckets each.
+    fn take(histograms: &mut Histograms, count: usize, buckets: i64) {
+        for sample in 0..count {
+            let Ok(()) = histograms.take(sample, |histogram| {
+                let written = histogram.as_integer();
+                (0..buckets).for_each(|index| written.positive.push(index, 1).unwrap());
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
+    }
+
+    /// Buckets that there is room for.
+    fn room(histograms: &Histograms) -> usize {
+        let room = |sample: &HistogramSample| match &sample.histogram {
+            Histogram::Integer(buckets) => buckets.positive.counts.capacity(),
+            Histogram::Float(buckets) => buckets.positive.counts.capacity(),
+        };
+        histograms.all.iter().map(room).sum()
+    }
+
+    #[test]
+    fn a_target_that_stays_large_keeps_its_room() {
+        let mut histograms = Histograms::default();
+        for _ in 0..3 {
+            histograms.begin();
+            take(&mut histograms, 1_000, 160);
+        }
+        histograms.begin();
+        assert!(room(&histograms) >= 160_000, "{}", room(&histograms));
+    }
+
+    #[test]
+    fn one_huge_scrape_does_not_hold_its_memory_for_ever() {
+        for is_good in [true, false] {
+            let mut histograms = Histograms::default();
+            histograms.begin();
+            take(&mut histograms, 2, 500_000);
+            if !is_good {
+                histograms.roll_back();
+            }
+            for _ in 0..2 {
+                histograms.begin();
+                take(&mut histograms, 2, 10);
+            }
+            assert!(room(&histograms) < 100, "{is_good}: {}", room(&histograms));
+        }
     }
 }

@@ -28,9 +28,10 @@ pub(super) struct Series {
     pub(super) last_value: u64,
     /// What that sample is, and so the marker that ends the series.
     pub(super) kind: SampleKind,
-    /// The scrape that touched it last, and the newest timestamp in that scrape.
+    /// The scrape that touched it last, and the newest timestamp in that scrape, with the number of that sample.
     pub(super) touched: u64,
     pub(super) touched_timestamp: i64,
+    pub(super) touched_sample: usize,
     /// The last scrape in which it had no timestamp of its own: those series get staleness markers (remote-write 3.04).
     pub(super) tracked: u64,
     /// See [`OpenSeries`](super::open_series::OpenSeries).
@@ -73,8 +74,8 @@ pub(super) struct SeriesTable {
 }
 
 impl SeriesTable {
-    /// Frees the slots of series that vanished in the scrape before; `now` is the newest timestamp so far, ms since the epoch.
-    pub(super) fn begin(&mut self, now: i64) {
+    /// Frees the slots of series that vanished in the scrape before, and says which; `now` is the newest timestamp so far, ms since the epoch.
+    pub(super) fn begin(&mut self, now: i64, mut freed: impl FnMut(u32)) {
         for slot in std::mem::take(&mut self.leaving) {
             if self.slots[slot as usize].as_ref().is_some_and(|series| series.holders == 0)
                 && let Some(series) = self.slots[slot as usize].take()
@@ -88,6 +89,7 @@ impl SeriesTable {
                     self.departed.remember(&series.labels, newest, now);
                 }
                 self.free.push(slot);
+                freed(slot);
             }
         }
     }
@@ -208,6 +210,7 @@ impl SeriesTable {
             kind: SampleKind::Float,
             touched: 0,
             touched_timestamp: i64::MIN,
+            touched_sample: 0,
             tracked: 0,
             open: false,
         };

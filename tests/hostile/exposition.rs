@@ -15,7 +15,7 @@ const TIMED_OUT: &str = "no complete answer within 1s";
 
 /// What a scrape of it must come to.
 #[derive(Clone, Copy, PartialEq)]
-enum Comes {
+pub(super) enum Comes {
     /// `up` is 0 each time, and the log gives this reason.
     Fails(&'static str),
     /// `up` is 1.
@@ -24,20 +24,25 @@ enum Comes {
     Bounded,
 }
 
-struct Case {
-    name: &'static str,
-    comes: Comes,
-    scrapes: usize,
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) comes: Comes,
+    pub(super) scrapes: usize,
+    /// Beside those of the target.
+    pub(super) settings: &'static [(&'static str, &'static str)],
     /// Makes its bodies when its turn comes: all of them at once would be half a gigabyte.
-    conduct: Box<dyn FnOnce() -> Arc<Conduct> + Send>,
+    pub(super) conduct: Box<dyn FnOnce() -> Arc<Conduct> + Send>,
 }
+
+/// The scrape fails as it takes too much.
+pub(super) const MEMORY: Comes = Comes::Fails("bytes of memory; a larger SCRAPE_BODY_SIZE_LIMIT allows more");
 
 fn case(
     name: &'static str,
     comes: Comes,
     conduct: impl Fn(&mut UnixStream, usize) -> io::Result<()> + Send + Sync + 'static,
 ) -> Case {
-    Case { name, comes, scrapes: 2, conduct: Box::new(|| Arc::new(conduct)) }
+    Case { name, comes, scrapes: 2, settings: &[], conduct: Box::new(|| Arc::new(conduct)) }
 }
 
 /// An answer that is the same each time.
@@ -46,7 +51,7 @@ fn fixed(name: &'static str, comes: Comes, answer: impl FnOnce() -> Vec<u8> + Se
         let answer = answer();
         Arc::new(move |stream, _| stream.write_all(&answer))
     };
-    Case { name, comes, scrapes: 2, conduct: Box::new(conduct) }
+    Case { name, comes, scrapes: 2, settings: &[], conduct: Box::new(conduct) }
 }
 
 /// Different bodies, one after another and from the start again.
@@ -55,7 +60,7 @@ fn changing(name: &'static str, comes: Comes, body: impl Fn(usize) -> String + S
         let answers: Vec<_> = (0..3).map(|number| ok("", body(number))).collect();
         Arc::new(move |stream, number| stream.write_all(&answers[number % answers.len()]))
     };
-    Case { name, comes, scrapes: 3, conduct: Box::new(conduct) }
+    Case { name, comes, scrapes: 3, settings: &[], conduct: Box::new(conduct) }
 }
 
 /// An answer of less than so many bytes.
@@ -97,7 +102,6 @@ fn cases() -> Vec<Case> {
     use Comes::{Bounded, Fails, Good};
     const TOO_LONG: Comes = Fails("a series, a HELP text or a family's name of more than 131072 bytes");
     const BODY: Comes = Fails("the limit of SCRAPE_BODY_SIZE_LIMIT");
-    const MEMORY: Comes = Fails("bytes of memory; a larger SCRAPE_BODY_SIZE_LIMIT allows more");
     const BROKEN: Comes = Fails("metrics.sock: ");
     const LATE: Comes = Fails(TIMED_OUT);
     let long = || noise(10 * MIB, 1);
@@ -248,14 +252,16 @@ fn five_million() -> Vec<u8> {
     body
 }
 
-async fn run(case: Case) -> Peak {
-    let Case { name, comes, scrapes, conduct } = case;
+pub(super) async fn run(case: Case) -> Peak {
+    let Case { name, comes, scrapes, settings, conduct } = case;
     let conduct = conduct();
     let world = World::new().await;
     let path = world.path("hostile.metrics.sock");
     let target = Target::listen(&path, conduct);
     let url = format!("unix://{}", path.display());
-    let mut program = world.run(&[("SCRAPE_URL", &url)]);
+    let settings: Vec<_> =
+        [("SCRAPE_URL", url.as_str())].into_iter().chain(settings.iter().copied()).collect();
+    let mut program = world.run(&settings);
     let ups = |value: f64| {
         world.receiver.read(|state| {
             let ups = state.store.select(&[("__name__", "up"), ("job", "docker")]);

@@ -7,6 +7,7 @@ mod endpoint;
 mod exposition;
 mod logs;
 mod malformed;
+mod native;
 mod secrets;
 mod target;
 

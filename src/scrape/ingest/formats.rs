@@ -164,7 +164,8 @@ impl Ingest {
 
     /// Of the body, and of what is remembered of it so far.
     pub(super) fn check_memory(&self, body: &[u8], report: &Report) -> Result<(), ScrapeError> {
-        let remembered = self.lines.weight() + self.families.weight() + self.histograms.weight();
+        let beside = self.histograms.weight() + self.exemplars.weight();
+        let remembered = self.lines.weight() + self.families.weight() + beside;
         let taken = (body.len() + remembered) as u64;
         match self.rules.memory_limit {
             Some(limit) if taken > limit => Err(ScrapeError::Memory { samples: report.scraped, limit }),

@@ -217,7 +217,8 @@ impl Ingest {
         self.exemplars.begin();
         self.histograms.begin();
         self.tracked_now.clear();
-        self.series.begin(self.last_timestamp);
+        let exemplars = &mut self.exemplars;
+        self.series.begin(self.last_timestamp, |slot| exemplars.forget(slot));
         self.open.begin();
         self.lines.begin();
     }
@@ -324,6 +325,7 @@ impl Ingest {
             report.added += 1;
         }
         if let Err(cause) = admitted {
+            self.exemplars.keep(slot);
             self.count_discarded(slot, cause, report);
         }
         Ok(())
@@ -355,7 +357,7 @@ impl Ingest {
         if at < timestamp.saturating_sub(MAX_BEHIND_MS) {
             return Err(Discard::TooOld);
         }
-        (series.touched, series.touched_timestamp) = (scrape, at);
+        (series.touched, series.touched_timestamp, series.touched_sample) = (scrape, at, self.samples.len());
         self.samples.push(SampleRef { slot, generation: series.generation, value, timestamp: at, start: 0 });
         Ok(())
     }

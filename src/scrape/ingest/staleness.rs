@@ -71,12 +71,6 @@ impl Ingest {
         markers
     }
 
-    /// What the newest sample is that this scrape has of a series.
-    fn kind_of_newest(&self, slot: u32) -> SampleKind {
-        let newest = self.samples.iter().rposition(|sample| sample.slot == slot);
-        newest.map_or(SampleKind::Float, |sample| self.histograms.kind_of(sample))
-    }
-
     /// A marker that would not be the newest sample of its series is dropped in silence (remote-write 3.09), and so is one for a series
     /// that has ended or never began.
     pub(super) fn mark(&mut self, slot: u32, timestamp: i64) -> bool {
@@ -88,9 +82,10 @@ impl Ingest {
         if newest == i64::MIN || ended || timestamp <= newest {
             return false;
         }
+        let kind = if touched { self.histograms.kind_of(series.touched_sample) } else { series.kind };
         (series.touched, series.touched_timestamp) = (scrape, timestamp);
+        series.touched_sample = self.samples.len();
         let generation = series.generation;
-        let kind = if touched { self.kind_of_newest(slot) } else { self.series.get_mut(slot).kind };
         match kind {
             SampleKind::Float => {}
             SampleKind::Histogram(kind) => self.histograms.end(self.samples.len(), kind),

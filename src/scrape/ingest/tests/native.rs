@@ -243,13 +243,21 @@ fn buckets_count_against_the_memory_that_a_scrape_may_take() {
     assert!(target.families(3, &scrape(2)).1.failure.is_none(), "and no longer than that scrape");
 }
 
-#[test]
-fn rw_4_29_exemplars_of_a_native_histogram_go_once_in_order_and_only_with_timestamps() {
-    let exemplar = |value: f64, seconds: Option<i64>| client::Exemplar {
+fn exemplar(value: f64, seconds: Option<i64>) -> client::Exemplar {
+    client::Exemplar {
         label: vec![client::LabelPair { name: Some("t".into()), value: Some(value.to_string()) }],
         value: Some(value),
         timestamp: seconds.map(|seconds| client::Timestamp { seconds: Some(seconds), nanos: None }),
-    };
+    }
+}
+
+/// One with an exemplar of this second.
+fn exemplified(seconds: i64) -> client::Histogram {
+    client::Histogram { exemplars: vec![exemplar(1.0, Some(seconds))], ..one(1.0) }
+}
+
+#[test]
+fn rw_4_29_exemplars_of_a_native_histogram_go_once_in_order_and_only_with_timestamps() {
     let mut target = Target::new(native());
     let mut taken = |timestamp, exemplars: &[(f64, Option<i64>)]| {
         let exemplars = exemplars.iter().map(|(value, at)| exemplar(*value, *at)).collect();
@@ -271,4 +279,44 @@ fn rw_4_29_exemplars_of_a_native_histogram_go_once_in_order_and_only_with_timest
     let newer = [(4.0, Some(9)), (6.0, Some(9)), (1.0, Some(10))];
     assert_eq!(taken(12_000, &newer), (vec![(1, 6.0, 9_000), (1, 1.0, 10_000)], 0));
     assert_eq!(taken(13_000, &[]), (vec![], 0));
+}
+
+#[test]
+fn exemplars_of_another_series_that_had_the_slot_are_nothing_to_go_by() {
+    let taken = |target: &Target| target.ingest.exemplars().iter().map(|e| e.timestamp).collect::<Vec<_>>();
+    let mut target = Target::new(native());
+    target.families(10_000, &[histogram("a", exemplified(9))]);
+    assert_eq!(taken(&target), [9_000]);
+    target.ingest.end_all(11_000);
+    target.families(12_000, &[histogram("b", exemplified(5))]);
+    assert_eq!(taken(&target), [5_000]);
+    // The slots are given back by a scrape that fails, too.
+    let mut target = Target::new(Rules { memory_limit: Some(300_000), ..native() });
+    target.families(10_000, &[histogram("a", exemplified(9))]);
+    let many: Vec<_> = (0..1_000).map(|n| histogram(&format!("c{n}"), one(1.0))).collect();
+    assert!(matches!(target.families(11_000, &many).1.failure, Some(ScrapeError::Memory { .. })));
+    let all: Vec<_> = (0..100).map(|n| histogram(&format!("b{n}"), exemplified(5))).collect();
+    target.families(12_000, &all);
+    assert_eq!(taken(&target), [5_000; 100]);
+}
+
+#[test]
+fn exemplars_beside_a_sample_that_is_repeated_are_remembered() {
+    let mut target = Target::new(native());
+    let mut scrape = |timestamp, own| {
+        target.families(timestamp, &[timed("h", exemplified(1), own), gauge("g", 1.0)]);
+        target.ingest.exemplars().len()
+    };
+    assert_eq!(scrape(10_000, 9_000), 1);
+    assert_eq!(scrape(11_000, 9_000), 0);
+    assert_eq!(scrape(12_000, 11_500), 0, "it went with the first one");
+}
+
+#[test]
+fn exemplars_count_against_the_memory_that_a_scrape_may_take() {
+    let exemplars = (0..4_500).map(|second| exemplar(0.5, Some(second))).collect();
+    let many = client::Histogram { exemplars, ..one(1.0) };
+    let mut target = Target::new(Rules { memory_limit: Some(512 << 10), ..native() });
+    let error = target.families(1, &[histogram("h", many)]).1.failure.unwrap();
+    assert!(matches!(error, ScrapeError::Memory { .. }), "{error}");
 }
