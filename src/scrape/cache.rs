@@ -101,9 +101,18 @@ impl LineCache {
 
     /// The line that was found or inserted last has had a good sample.
     pub(super) fn cached(&mut self) {
+        self.set_cached(true);
+    }
+
+    /// Takes the last [`LineCache::cached`] back: the sample was no good.
+    pub(super) fn not_cached(&mut self) {
+        self.set_cached(false);
+    }
+
+    fn set_cached(&mut self, cached: bool) {
         let entry = self.current.last().and_then(|id| self.entries.get_mut(*id as usize)?.as_mut());
         if let Some(entry) = entry {
-            entry.cached = true;
+            entry.cached = cached;
         }
     }
 
