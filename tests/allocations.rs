@@ -148,7 +148,7 @@ fn native(count: usize, exemplars: i64) -> Vec<u8> {
 fn native_histograms_cost_their_record_alone_with_exemplars_or_without() {
     for exemplars in [0, 3] {
         let of = |count| {
-            let rules = Rules { histograms: HistogramForms::Native, ..pipe::rules() };
+            let rules = Rules { histograms: HistogramForms::NATIVE, ..pipe::rules() };
             let body = native(count, exemplars);
             steady_in(Format::Protobuf, rules, &|_| body.clone())
         };

@@ -105,14 +105,14 @@ pub(crate) fn run(input: &[u8]) -> Outcome {
     let body = if mode & 1 == 1 { Cow::Owned(repaired(rest)) } else { Cow::Borrowed(rest) };
     let mut scratch = ProtobufScratch::default();
     let mut outcome = Outcome::default();
-    for forms in [HistogramForms::Native, HistogramForms::Both, HistogramForms::Classic] {
+    for forms in [HistogramForms::NATIVE, HistogramForms::BOTH, HistogramForms::CLASSIC] {
         let fresh = read(&body, forms, &mut ProtobufScratch::default());
         let again = read(&body, forms, &mut scratch);
         // NaN is not equal to itself.
         assert!(format!("{fresh:?}") == format!("{again:?}"), "room that was used changes nothing");
         let (seen, error) = fresh;
         let histograms = seen.iter().filter_map(|seen| seen.histogram.as_ref());
-        if forms == HistogramForms::Classic {
+        if forms == HistogramForms::CLASSIC {
             assert_eq!(histograms.count(), 0);
             continue;
         }
@@ -288,7 +288,7 @@ fn ingest(honor_timestamps: bool, histograms: HistogramForms) -> Ingest {
 /// Tells how many samples the body came to.
 fn scrapes(body: &[u8]) -> u64 {
     let mut samples = 0;
-    for forms in [HistogramForms::Native, HistogramForms::Both] {
+    for forms in [HistogramForms::NATIVE, HistogramForms::BOTH] {
         let mut fresh = ingest(false, forms);
         let expected = scrape(&mut fresh, body, START + 3_000);
         let sound = scrape(&mut ingest(false, forms), &GOOD, START + 4_000);

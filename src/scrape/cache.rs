@@ -136,11 +136,23 @@ impl LineCache {
 
     /// The line that was found or inserted last has had a good sample.
     pub(super) fn cached(&mut self) {
+        self.set_cached(true);
+    }
+
+    /// Takes the last [`LineCache::cached`] back: the sample was no good.
+    pub(super) fn not_cached(&mut self) {
+        self.set_cached(false);
+    }
+
+    fn set_cached(&mut self, cached: bool) {
         let last = if self.in_step { self.previous[..self.guess].last() } else { self.current.last() };
         let entry = last.and_then(|id| self.entries.get_mut(*id as usize)?.as_mut());
-        if let Some(entry) = entry.filter(|entry| !entry.cached) {
-            entry.cached = true;
-            self.uncached -= 1;
+        if let Some(entry) = entry.filter(|entry| entry.cached != cached) {
+            entry.cached = cached;
+            match cached {
+                true => self.uncached -= 1,
+                false => self.uncached += 1,
+            }
         }
     }
 

@@ -146,15 +146,25 @@ impl Ingest {
         timestamp: i64,
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
-        let (before, taken) = (self.samples.len(), report.post_relabel);
+        let (before, taken, added) = (self.samples.len(), report.post_relabel, report.added);
         self.append_beside(exposed, timestamp, report)?;
-        if self.samples.len() == before {
-            if report.post_relabel > taken {
-                self.histograms.check(write)?;
-            }
+        // Prometheus's storage does not see what is beyond the limit.
+        if report.post_relabel == taken || self.rules.sample_limit.is_some_and(|limit| taken >= limit) {
             return Ok(());
         }
-        self.histograms.take(before, write)?;
+        let is_handed_on = self.samples.len() > before;
+        let written =
+            if is_handed_on { self.histograms.take(before, write) } else { self.histograms.check(write) };
+        if let Err(error) = written {
+            if report.added > added {
+                self.lines.not_cached();
+            }
+            (report.post_relabel, report.added) = (taken, added);
+            return Err(error.into());
+        }
+        if !is_handed_on {
+            return Ok(());
+        }
         self.attach(before, start, None, timestamp);
         if self.rules.exemplars {
             self.exemplars.take_of_histogram(before, self.samples[before].slot, exemplars);

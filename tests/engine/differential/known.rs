@@ -4,10 +4,17 @@
 //! Not served, because 2.42 differs: names in quotes (remote-write 4.23), which it cannot read; blanks before a metric's name, which it takes for a part
 //! of the name; an `exported_` label without a value beside a clash, which it takes for taken.
 //!
+//! Nor, of native histograms: those that 2.42 takes for classic ones (floats and no-op spans without a zero bucket that has a width; it looks at the first
+//! metric of a family and goes by that), a count that only the zero bucket makes too small or that is too large (2.42 takes both), more buckets than spans
+//! have (a panic of 2.42), two kinds in one scrape with the float last (2.42 stores floats first), NaNs of other bits (2.42 keeps them), more of them than
+//! `sample_limit` (2.42 does not count them).
+//!
 //! Not compared: which Content-Type fails a scrape (remote-write 4.10: 2.42 takes anything unknown for text 0.0.4, which is our default too), OpenMetrics
-//! and protobuf (not asked for).
+//! (not asked for), exemplars, and whether a stale histogram of floats is sent as that (`StaleFloatHistogram`).
 
-use super::history::{At, Bits, History, LabelSet, Samples};
+use docker_remote_write::model::{HistogramKind, SampleKind};
+
+use super::history::{At, History, LabelSet, Samples, Stored};
 
 /// A difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +32,19 @@ pub(super) enum Known {
     /// remote-write 4.05, ours on purpose: when a target stops to expose `up` and the like, Prometheus ends the series and drops its own sample of that
     /// moment; we keep the sample.
     SyntheticGoesOn,
+    /// remote-write 2.16: the receiver of 2.42 takes a float histogram without observations, which a stale one is, for one of integers.
+    StaleFloatHistogram,
 }
 
 impl Known {
-    pub(super) const ALL: [Known; 5] = [
+    pub(super) const ALL: [Known; 6] = [
         Known::ScrapeDuration,
         Known::BoundSpelling,
         // Before those that ask whether `up` was 0.
         Known::SyntheticGoesOn,
         Known::HalfReadBody,
         Known::UncountedReturn,
+        Known::StaleFloatHistogram,
     ];
 
     /// The oracle's history without this difference.
@@ -54,6 +64,7 @@ impl Known {
                 corrected.filter(|(_, samples)| !samples.is_empty()).collect()
             }
             Known::SyntheticGoesOn => with_synthetic_samples(oracle, ours),
+            Known::StaleFloatHistogram => with_stale_integers(oracle),
             Known::UncountedReturn => with_returns_counted(oracle, ours, steps),
         }
     }
@@ -63,7 +74,10 @@ impl Known {
 pub(super) fn without_durations(mut history: History) -> History {
     for (labels, samples) in &mut history {
         if name(labels) == "scrape_duration_seconds" {
-            samples.values_mut().filter(|bits| !bits.is_marker()).for_each(|bits| *bits = Bits(0));
+            samples
+                .values_mut()
+                .filter(|stored| !stored.is_marker())
+                .for_each(|stored| *stored = Stored::ZERO);
         }
     }
     history
@@ -91,20 +105,27 @@ fn respelled(mut labels: LabelSet) -> LabelSet {
 
 fn with_synthetic_samples(mut oracle: History, ours: &History) -> History {
     for (labels, samples) in oracle.iter_mut().filter(|(labels, _)| is_synthetic(labels)) {
-        for (at, bits) in samples.iter_mut().filter(|(_, bits)| bits.is_marker()) {
+        for (at, stored) in samples.iter_mut().filter(|(_, stored)| stored.is_marker()) {
             if let Some(kept) = ours.get(labels).and_then(|samples| samples.get(at)) {
-                *bits = *kept;
+                stored.clone_from(kept);
             }
         }
     }
     oracle
 }
 
+fn with_stale_integers(mut oracle: History) -> History {
+    const FLOAT: Stored = Stored::Marker(SampleKind::Histogram(HistogramKind::Float));
+    const INTEGER: Stored = Stored::Marker(SampleKind::Histogram(HistogramKind::Integer));
+    let markers = oracle.values_mut().flat_map(Samples::values_mut).filter(|stored| **stored == FLOAT);
+    markers.for_each(|stored| *stored = INTEGER);
+    oracle
+}
+
 fn with_returns_counted(mut oracle: History, ours: &History, steps: usize) -> History {
-    let zero = Bits(0_f64.to_bits());
     let value_of = |history: &History, wanted: &str, scrape: usize| {
         let found = history.iter().find(|(labels, _)| name(labels) == wanted && labels.len() == 3);
-        found.and_then(|(_, samples)| samples.get(&At::Scrape(scrape)).copied())
+        found.and_then(|(_, samples)| samples.get(&At::Scrape(scrape)).cloned())
     };
     let mut good_since_failure = 2;
     for scrape in 0..steps {
@@ -112,14 +133,14 @@ fn with_returns_counted(mut oracle: History, ours: &History, steps: usize) -> Hi
         for (labels, samples) in &mut oracle {
             if name(labels) == "scrape_series_added"
                 && good_since_failure < 2
-                && let (Some(expected), Some(counted)) = (samples.get_mut(&At::Scrape(scrape)), counted)
-                && f64::from_bits(expected.0) < f64::from_bits(counted.0)
+                && let (Some(expected), Some(counted)) = (samples.get_mut(&At::Scrape(scrape)), &counted)
+                && expected.as_f64() < counted.as_f64()
             {
-                *expected = counted;
+                expected.clone_from(counted);
             }
         }
-        let empty = value_of(&oracle, "scrape_samples_scraped", scrape) == Some(zero);
-        let failed = value_of(&oracle, "up", scrape) == Some(zero);
+        let empty = value_of(&oracle, "scrape_samples_scraped", scrape) == Some(Stored::ZERO);
+        let failed = value_of(&oracle, "up", scrape) == Some(Stored::ZERO);
         good_since_failure = if empty || failed { 0 } else { good_since_failure + 1 };
     }
     oracle
@@ -130,33 +151,33 @@ fn failed_scrapes(history: &History, steps: usize) -> Vec<bool> {
         .iter()
         .find(|(labels, _)| name(labels) == "up" && labels.len() == 3)
         .map(|(_, samples)| samples);
-    let zero = Bits(0_f64.to_bits());
-    (0..steps).map(|scrape| up.and_then(|up| up.get(&At::Scrape(scrape))) == Some(&zero)).collect()
+    (0..steps).map(|scrape| up.and_then(|up| up.get(&At::Scrape(scrape))) == Some(&Stored::ZERO)).collect()
 }
 
 /// At each failed scrape ends what had a sample at the scrape before; nothing ends twice or before it began.
 fn ended_in_time(samples: &Samples, failed: &[bool]) -> Samples {
     let mut corrected = Samples::new();
-    let mut own = samples.iter().filter(|(at, _)| matches!(at, At::Own(_))).map(|(at, bits)| (*at, *bits));
-    corrected.extend(&mut own);
-    let mut alive = false;
+    let own =
+        samples.iter().filter(|(at, _)| matches!(at, At::Own(_))).map(|(at, stored)| (*at, stored.clone()));
+    corrected.extend(own);
+    let mut alive = None;
     for (scrape, failed) in failed.iter().enumerate() {
         let at = At::Scrape(scrape);
-        let stored = samples.get(&at).copied();
-        match stored {
-            Some(bits) if !bits.is_marker() => {
-                corrected.insert(at, bits);
-                alive = true;
+        match samples.get(&at) {
+            Some(stored) if !stored.is_marker() => {
+                corrected.insert(at, stored.clone());
+                alive = Some(stored.kind());
             }
-            Some(marker) if alive => {
-                corrected.insert(at, marker);
-                alive = false;
+            Some(marker) if alive.is_some() => {
+                corrected.insert(at, marker.clone());
+                alive = None;
             }
             // 2.42 ends again what has ended, or ends what never was.
             Some(_) => {}
-            None if *failed && alive && samples.contains_key(&At::Scrape(scrape - 1)) => {
-                corrected.insert(at, Bits::MARKER);
-                alive = false;
+            None if *failed && scrape > 0 && samples.contains_key(&At::Scrape(scrape - 1)) => {
+                if let Some(kind) = alive.take() {
+                    corrected.insert(at, Stored::Marker(kind));
+                }
             }
             None => {}
         }

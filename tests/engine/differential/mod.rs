@@ -7,18 +7,24 @@
 mod generated;
 mod history;
 mod known;
+mod messages;
 mod nasty;
+mod native;
+mod native_generated;
+mod onward;
 mod scripts;
 mod target;
 
 use std::process::Command;
 use std::time::Duration;
 
-use history::{At, Bits, History, LabelSet, Samples};
+use docker_remote_write::model::SampleKind;
+use history::{At, History, LabelSet, Samples, Storage, Stored};
 use known::Known;
+use onward::Onward;
 use target::{Side, Step, Targets};
 
-use crate::support::{Kind, Process, Receiver, eventually, now_ms, say};
+use crate::support::{Process, Receiver, eventually, now_ms, say};
 
 /// Generated sequences, each a target of its own.
 const SEQUENCES: usize = 12;
@@ -78,6 +84,7 @@ fn jobs(start: i64) -> Vec<Job> {
     jobs.extend(nasty.map(|(name, steps)| job(name, steps)));
     let generated = generated::targets(SEQUENCES, SCRAPES, start);
     jobs.extend(generated.into_iter().enumerate().map(|(n, steps)| job(&format!("generated{n}"), steps)));
+    jobs.extend(native::jobs(start));
     jobs
 }
 
@@ -88,8 +95,12 @@ fn what_arrives_is_what_prometheus_stores_from_the_same_targets() {
     let scripts: Vec<_> = jobs.iter().map(|job| (job.name.as_str(), job.steps.as_slice())).collect();
     let targets = Targets::serve(&scripts);
     let dir = tempfile::tempdir().expect("the temporary directory is writable");
-    let pushed_to = Receiver::start(Kind::Prometheus);
-    let oracle = Receiver::scraping(prometheus_yml(&jobs, &targets));
+    let (onward_of_oracle, onward_of_ours) = (Onward::listen(), Onward::listen());
+    let pushed_to = Receiver::with_native_histograms(onward_of_ours.config(native::INSTANCES));
+    let config = prometheus_yml(&jobs, &targets) + &onward_of_oracle.config(native::INSTANCES);
+    let oracle = Receiver::with_native_histograms(config);
+    let oracle_storage = Storage { port: oracle.port(), onward: &onward_of_oracle };
+    let our_storage = Storage { port: pushed_to.port(), onward: &onward_of_ours };
     let _ours: Vec<Process> = jobs
         .iter()
         .map(|job| {
@@ -106,22 +117,20 @@ fn what_arrives_is_what_prometheus_stores_from_the_same_targets() {
     let mut differences = Vec::new();
     for job in &jobs {
         let steps = job.steps.len();
-        let read = |side, port| {
+        let read = |side, storage: &Storage<'_>| {
             eventually(
                 &format!("{steps} scrapes of {} by {side:?}", job.name),
                 Duration::from_secs(80),
                 || {
                     // The storage may lag behind the target: the sample after the script's last one closes it.
                     let due = targets.scrapes(side, &job.name) > steps;
-                    due.then(|| {
-                        history::of_job(port, &job.name, start - 3_600_000, now_ms() + 7_200_000, steps)
-                    })
-                    .flatten()
+                    due.then(|| storage.of_job(&job.name, start - 3_600_000, now_ms() + 7_200_000, steps))
+                        .flatten()
                 },
             )
         };
-        let expected = read(Side::Prometheus, oracle.port());
-        let found = known::without_durations(read(Side::Ours, pushed_to.port()));
+        let expected = read(Side::Prometheus, &oracle_storage);
+        let found = known::without_durations(read(Side::Ours, &our_storage));
         let of_interest = |known: &Known| *known != Known::BoundSpelling || !job.settings.contains(&SPELLING);
         let expected = Known::ALL
             .iter()
@@ -131,12 +140,15 @@ fn what_arrives_is_what_prometheus_stores_from_the_same_targets() {
         differences.extend(compare(job, &expected, &found));
     }
     say(&format!(
-        "differential: {} targets, {} scrapes ({SEQUENCES} generated sequences of {SCRAPES}), {} series, {} samples, {} staleness markers in {:.0} s",
+        "differential: {} targets, {} scrapes ({SEQUENCES} + {} generated sequences of {SCRAPES}), {} series, {} samples, {} native histograms, {} staleness markers and {} stale histograms in {:.0} s",
         jobs.len(),
         total.scrapes,
+        native::SEQUENCES,
         total.series,
         total.samples,
+        total.histograms,
         total.markers,
+        total.stale_histograms,
         Duration::from_millis(u64::try_from(now_ms() - start).unwrap_or_default()).as_secs_f64(),
     ));
     assert!(
@@ -146,6 +158,7 @@ fn what_arrives_is_what_prometheus_stores_from_the_same_targets() {
         differences.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
     );
     assert!(total.samples > 10_000 && total.markers > 1_000, "too little was compared: {total:?}");
+    assert!(total.histograms > 1_000 && total.stale_histograms > 300, "too little was compared: {total:?}");
 }
 
 #[derive(Debug, Default)]
@@ -153,17 +166,23 @@ struct Totals {
     scrapes: usize,
     series: usize,
     samples: usize,
+    histograms: usize,
     markers: usize,
+    stale_histograms: usize,
 }
 
 impl Totals {
     fn count(&mut self, history: &History, steps: usize) {
-        let markers: usize =
-            history.values().map(|samples| samples.values().filter(|bits| bits.is_marker()).count()).sum();
         self.scrapes += steps;
         self.series += history.len();
-        self.markers += markers;
-        self.samples += history.values().map(Samples::len).sum::<usize>() - markers;
+        for stored in history.values().flat_map(Samples::values) {
+            match stored {
+                Stored::Float(_) => self.samples += 1,
+                Stored::Histogram(_) => self.histograms += 1,
+                Stored::Marker(SampleKind::Float) => self.markers += 1,
+                Stored::Marker(SampleKind::Histogram(_)) => self.stale_histograms += 1,
+            }
+        }
     }
 }
 
@@ -176,7 +195,8 @@ fn compare(job: &Job, expected: &History, found: &History) -> Vec<String> {
         let (expected, found) = (expected.get(labels).unwrap_or(&none), found.get(labels).unwrap_or(&none));
         let moments: std::collections::BTreeSet<At> = expected.keys().chain(found.keys()).copied().collect();
         for at in moments {
-            let show = |bits: Option<&Bits>| bits.map_or("nothing".to_owned(), |bits| format!("{bits:?}"));
+            let show =
+                |stored: Option<&Stored>| stored.map_or("nothing".to_owned(), |stored| format!("{stored:?}"));
             let (expected, found) = (expected.get(&at), found.get(&at));
             if expected != found {
                 let served = match at {
@@ -199,6 +219,7 @@ fn shown(step: &Step) -> String {
         Step::Body(body) => {
             format!("{:?}", String::from_utf8_lossy(body).chars().take(600).collect::<String>())
         }
+        Step::Protobuf(_) | Step::Apart { .. } => format!("{step:?}"),
         other => format!("{other:?}").chars().take(200).collect(),
     }
 }

@@ -5,6 +5,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use docker_remote_write::proto::client::MetricFamily;
+use prost::Message;
+
+/// The Content-Type of delimited messages.
+pub(super) const PROTOBUF: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
 /// What one scrape meets.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
@@ -12,6 +19,10 @@ pub(super) enum Step {
     Body(Vec<u8>),
     /// Status 200, this Content-Type (none if empty) and exposition.
     Typed(&'static str, Vec<u8>),
+    /// Status 200 and these messages, one behind the other, each with its length before it.
+    Protobuf(Vec<MetricFamily>),
+    /// As `Protobuf`, but not the same for both: what we can be told to do and 2.42 cannot.
+    Apart { prometheus: Vec<MetricFamily>, ours: Vec<MetricFamily> },
     /// Another status, with an exposition that nobody may read.
     Status(u16),
     /// The connection ends without an answer.
@@ -24,6 +35,19 @@ impl Step {
     /// A body of text.
     pub(super) fn text(body: impl Into<String>) -> Step {
         Step::Body(body.into().into_bytes())
+    }
+
+    /// What this side meets.
+    fn to(self, side: Side) -> Step {
+        match (self, side) {
+            (Step::Protobuf(families), _)
+            | (Step::Apart { prometheus: families, ours: _ }, Side::Prometheus)
+            | (Step::Apart { prometheus: _, ours: families }, Side::Ours) => {
+                let body = families.iter().flat_map(Message::encode_length_delimited_to_vec).collect();
+                Step::Typed(PROTOBUF, body)
+            }
+            (step, Side::Prometheus | Side::Ours) => step,
+        }
     }
 }
 
@@ -59,7 +83,7 @@ impl Targets {
         let mut steps: HashMap<String, Arc<[Step]>> = HashMap::new();
         for (job, script) in scripts {
             for side in Side::ALL {
-                steps.insert(path(side, job), (*script).into());
+                steps.insert(path(side, job), script.iter().map(|step| step.clone().to(side)).collect());
             }
         }
         let scrapes: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
@@ -111,6 +135,7 @@ fn answer(
     let (status, content_type, body, length) = match step {
         Step::Body(body) => (200, text, body.clone(), body.len()),
         Step::Typed(content_type, body) => (200, content_type, body.clone(), body.len()),
+        Step::Protobuf(_) | Step::Apart { .. } => unreachable!("each side has its own bytes of it"),
         Step::Status(status) => (status, text, b"wrong_status 1\n".to_vec(), 15),
         Step::HangUp => return,
         Step::CutShort(body) => (200, text, body.clone(), body.len() + 100),

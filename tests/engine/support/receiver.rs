@@ -26,25 +26,27 @@ pub(crate) struct Receiver {
     dir: TempDir,
     /// `prometheus.yml`; VictoriaMetrics needs none.
     config: String,
+    /// Further arguments.
+    arguments: &'static [&'static str],
 }
 
 impl Receiver {
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(kind: Kind) -> Receiver {
-        Receiver::start_with(kind, String::new())
+        Receiver::start_with(kind, String::new(), &[])
     }
 
-    /// A Prometheus that scrapes too: `config` is its prometheus.yml.
-    pub(crate) fn scraping(config: String) -> Receiver {
-        Receiver::start_with(Kind::Prometheus, config)
+    /// A Prometheus that takes native histograms, and scrapes what `config` says: its prometheus.yml.
+    pub(crate) fn with_native_histograms(config: String) -> Receiver {
+        Receiver::start_with(Kind::Prometheus, config, &["--enable-feature=native-histograms"])
     }
 
-    fn start_with(kind: Kind, config: String) -> Receiver {
+    fn start_with(kind: Kind, config: String, arguments: &'static [&'static str]) -> Receiver {
         let dir = tempfile::Builder::new()
             .prefix("drw-receiver-")
             .tempdir()
             .expect("the temporary directory is writable");
-        let mut receiver = Receiver { kind, port: free_port(), process: None, dir, config };
+        let mut receiver = Receiver { kind, port: free_port(), process: None, dir, config, arguments };
         receiver.resume();
         receiver
     }
@@ -58,7 +60,7 @@ impl Receiver {
     pub(crate) fn resume(&mut self) {
         let address = format!("127.0.0.1:{}", self.port);
         let data = self.dir.path().join("data");
-        let (name, ready, command) = match self.kind {
+        let (name, ready, mut command) = match self.kind {
             Kind::Prometheus => {
                 let config = self.dir.path().join("prometheus.yml");
                 fs::write(&config, &self.config).expect("the scratch directory is writable");
@@ -82,6 +84,7 @@ impl Receiver {
                 ("victoria-metrics", "/health", command)
             }
         };
+        command.args(self.arguments);
         let mut process = Process::start(name, command, &self.dir.path().join("log"));
         eventually(&format!("{name} to be ready"), PATIENCE, || {
             assert!(!process.ended(), "{name} ended by itself");

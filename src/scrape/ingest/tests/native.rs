@@ -215,6 +215,34 @@ fn what_prometheus_refuses_fails_the_scrape_unless_its_series_is_dropped() {
     assert_eq!((samples, report.filtered), (vec!["g 1@1".to_owned()], 1));
 }
 
+/// As Prometheus, whose storage refuses it before it is counted behind the rules.
+#[test]
+fn what_fails_the_scrape_was_scraped_but_is_no_series_yet() {
+    let bad = || histogram("h", client::Histogram { sample_count: Some(9), ..one(1.0) });
+    let mut target = Target::new(native());
+    let (_, report) = target.families(1, &[gauge("g", 1.0), bad(), gauge("k", 1.0)]);
+    assert_eq!((report.scraped, report.post_relabel, report.added), (2, 1, 1));
+    // It is new when it is good, and `k` was never seen.
+    let (_, report) = target.families(2, &[gauge("g", 1.0), histogram("h", one(1.0)), gauge("k", 1.0)]);
+    assert_eq!((report.scraped, report.post_relabel, report.added), (3, 3, 2));
+    // What is known stays known.
+    let (_, report) = target.families(3, &[gauge("g", 1.0), bad()]);
+    assert_eq!((report.scraped, report.post_relabel, report.added), (2, 1, 0));
+    let (_, report) = target.families(4, &[gauge("g", 1.0), histogram("h", one(1.0)), gauge("k", 1.0)]);
+    assert_eq!((report.scraped, report.post_relabel, report.added), (3, 3, 0));
+}
+
+/// As Prometheus, which gives its storage nothing beyond the limit.
+#[test]
+fn rw_4_13_beyond_the_sample_limit_a_histogram_is_only_counted() {
+    let bad = || histogram("h", client::Histogram { sample_count: Some(9), ..one(1.0) });
+    let mut target = Target::new(Rules { sample_limit: Some(1), ..native() });
+    let (_, report) = target.families(1, &[gauge("g", 1.0), bad(), gauge("k", 1.0)]);
+    assert_eq!((report.scraped, report.post_relabel, report.added), (3, 3, 1));
+    let error = report.failure.unwrap();
+    assert!(matches!(error, ScrapeError::SampleLimit { samples: 3, limit: 1 }), "{error}");
+}
+
 #[test]
 fn rw_4_13_a_native_histogram_counts_once_against_the_sample_limit() {
     let mut target = Target::new(Rules { sample_limit: Some(2), ..native() });
