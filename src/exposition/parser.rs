@@ -120,6 +120,24 @@ impl<'a> Parser<'a> {
         Some(value)
     }
 
+    /// Whether the next line is this one, a `# HELP` or `# TYPE` line with its line break that was an entry of some exposition; it has been
+    /// passed then. `in_force` is what a `# TYPE` line says.
+    pub fn passes(&mut self, line: &[u8], in_force: Option<MetricType>) -> bool {
+        let passes = !self.ended && !line.is_empty() && self.cursor.body[self.cursor.at..].starts_with(line);
+        if passes {
+            self.entry = self.cursor.at;
+            self.cursor.at += line.len();
+            self.in_force = in_force.unwrap_or(self.in_force);
+        }
+        passes
+    }
+
+    /// The bytes of the entry that was given last, to the end of its line.
+    #[must_use]
+    pub fn entry_bytes(&self) -> &'a [u8] {
+        &self.cursor.body[self.entry..self.cursor.at]
+    }
+
     #[inline]
     fn entry(&mut self, guess: &[u8]) -> Result<Option<Entry<'a>>, Fault> {
         loop {

@@ -46,12 +46,23 @@ impl Ingest {
                 self.append_sample(found, value, None, timestamp, report);
                 continue;
             }
+            let (header, in_force) = self.families.expected();
+            if parser.passes(header, in_force) {
+                self.families.take_expected();
+                continue;
+            }
             let Some(entry) = parser.next_like(expected) else { break };
             match entry? {
                 long if is_too_long(&long) => return Err(too_long(parser.line())),
                 Entry::Series(exposed) => self.append_series(&exposed, timestamp, report)?,
-                Entry::Type { family, metric_type } => self.families.set_type(&family, metric_type),
-                Entry::Help { family, help } => self.families.set_help(&family, &help),
+                Entry::Type { family, metric_type } => {
+                    self.families.set_type(&family, metric_type);
+                    self.families.said_by(parser.entry_bytes(), Some(metric_type));
+                }
+                Entry::Help { family, help } => {
+                    self.families.set_help(&family, &help);
+                    self.families.said_by(parser.entry_bytes(), None);
+                }
                 Entry::Unit { .. } | Entry::Comment => {}
             }
             self.check_memory(body, report)?;
