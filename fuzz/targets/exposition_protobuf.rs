@@ -272,16 +272,12 @@ fn ingest(honor_timestamps: bool, histograms: HistogramForms) -> Ingest {
     Ingest::new(Rules {
         target_labels: Labels::from_iter([("instance", "h"), ("job", "docker")]),
         external_labels: Labels::from_iter([("site", "x")]),
-        honor_labels: false,
         honor_timestamps,
-        normalize_le: true,
         created_timestamps: true,
-        exemplars: true,
         histograms,
         sample_limit: Some(1_000),
         memory_limit: Some(2 << 20),
-        synthetic_series: false,
-        relabelling: Relabelling::default(),
+        ..Rules::default()
     })
 }
 

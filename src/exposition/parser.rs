@@ -102,6 +102,44 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The type that the last `# TYPE` line says.
+    #[must_use]
+    pub fn in_force(&self) -> MetricType {
+        self.in_force
+    }
+
+    /// The value of the next series, if it is spelled exactly like `guess`, as in [`next_like`](Self::next_like), and its line is as nearly all
+    /// are: a blank, an integer of at most 15 digits, a line break. Otherwise `None`, and nothing has changed.
+    #[inline]
+    pub fn next_integer_of(&mut self, guess: &[u8]) -> Option<f64> {
+        if self.ended || guess.is_empty() {
+            return None;
+        }
+        // A blank and a digit end a bare name as well.
+        let (value, length) = plain_integer(self.cursor.body[self.cursor.at..].strip_prefix(guess)?)?;
+        self.entry = self.cursor.at;
+        self.cursor.at += guess.len() + length;
+        Some(value)
+    }
+
+    /// Whether the next line is this one, a `# HELP` or `# TYPE` line with its line break that was an entry of some exposition; it has been
+    /// passed then. `in_force` is what a `# TYPE` line says.
+    pub fn passes(&mut self, line: &[u8], in_force: Option<MetricType>) -> bool {
+        let passes = !self.ended && !line.is_empty() && self.cursor.body[self.cursor.at..].starts_with(line);
+        if passes {
+            self.entry = self.cursor.at;
+            self.cursor.at += line.len();
+            self.in_force = in_force.unwrap_or(self.in_force);
+        }
+        passes
+    }
+
+    /// The bytes of the entry that was given last, to the end of its line.
+    #[must_use]
+    pub fn entry_bytes(&self) -> &'a [u8] {
+        &self.cursor.body[self.entry..self.cursor.at]
+    }
+
     #[inline]
     fn entry(&mut self, guess: &[u8]) -> Result<Option<Entry<'a>>, Fault> {
         loop {
@@ -340,6 +378,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_integer_of_a_guessed_series_is_what_reading_its_line_gives(
+            line in "[ ]?(m|m\\{a=\"1\"\\}|mm)[ {]{0,2}[0-9.]{0,17}[ ]?\n?[a-z]?", guess in "m|m\\{a=\"1\"\\}|",
+        ) {
+            let mut parser = Parser::new(line.as_bytes());
+            let mut reader = parser.clone();
+            match parser.next_integer_of(guess.as_bytes()) {
+                Some(value) => {
+                    let Some(Ok(Entry::Series(series))) = reader.next() else { panic!("no series") };
+                    prop_assert_eq!((series.raw, series.value, series.timestamp), (guess.as_bytes(), value, None));
+                    prop_assert_eq!((parser.cursor.at, parser.line()), (reader.cursor.at, reader.line()));
+                }
+                None => prop_assert_eq!(parser.cursor.at, 0),
+            }
+        }
+
         #[test]
         fn the_short_way_reads_what_the_long_way_reads(text in "[ ]{0,2}[0-9+.e-]{0,17}[ ]?", more in "[a-z]?") {
             // A tab in front is a blank too, and takes the long way.

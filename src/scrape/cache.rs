@@ -106,11 +106,8 @@ impl LineCache {
 
     /// What these bytes come to, and whether [`LineCache::cached`] was said of the line.
     pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<(Line, bool)> {
-        if let Some(expected) = self.expected.get(self.guess)
-            && expected.spelling == spelling
-            && raw == self.expected()
-        {
-            return Some(self.take_expected(expected.line));
+        if !raw.is_empty() && raw == self.expected_as(spelling) {
+            return Some(self.take_expected());
         }
         self.fall_out_of_step();
         let is = |id: &u32| self.entries[*id as usize].as_ref().is_some_and(|entry| *entry.raw == *raw);
@@ -121,9 +118,10 @@ impl LineCache {
         Some(found)
     }
 
-    /// The expected line has come, which is this.
-    fn take_expected(&mut self, line: Line) -> (Line, bool) {
-        let id = self.previous[self.guess];
+    /// What [`LineCache::find`] says of the line that is expected, which has come; there must be one.
+    #[inline]
+    pub(super) fn take_expected(&mut self) -> (Line, bool) {
+        let (id, line) = (self.previous[self.guess], self.expected[self.guess].line);
         let is_cached = || self.entries[id as usize].as_ref().is_some_and(|entry| entry.cached);
         let cached = self.uncached == 0 || is_cached();
         if self.in_step {
@@ -189,6 +187,15 @@ impl LineCache {
         let Some(expected) = self.expected.get(self.guess) else { return &[] };
         let start = self.guess.checked_sub(1).map_or(0, |before| self.expected[before].end);
         &self.text[start..expected.end]
+    }
+
+    /// The same where it comes to the same under this spelling.
+    #[inline]
+    pub(super) fn expected_as(&self, spelling: Spelling) -> &[u8] {
+        match self.expected.get(self.guess) {
+            Some(expected) if expected.spelling == spelling => self.expected(),
+            Some(_) | None => &[],
+        }
     }
 
     /// Ends a scrape. After a good one the lines that it did not have are forgotten, and `forget` is told their slots; after a failed

@@ -36,6 +36,51 @@ pub(super) struct Families {
     /// Of all of them.
     weight: usize,
     truncated: Truncated,
+    headers: Headers,
+}
+
+/// The `# HELP` and `# TYPE` lines of the last scrape in their order: the next one mostly has the same.
+#[derive(Debug, Default)]
+struct Headers {
+    /// One after the other, with their line breaks.
+    text: Vec<u8>,
+    all: Vec<Header>,
+    /// The next one that is expected.
+    at: usize,
+    /// The family of the line that was read last.
+    last: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    /// Where it ends in [`Headers::text`].
+    end: usize,
+    /// The family that it made of this one: while that has not changed, it says nothing new.
+    family: FamilyRef,
+    /// What a `# TYPE` line says.
+    in_force: Option<MetricType>,
+}
+
+impl Headers {
+    fn line(&self, at: usize) -> &[u8] {
+        let start = at.checked_sub(1).and_then(|before| self.all.get(before)).map_or(0, |before| before.end);
+        self.all.get(at).map_or(&[], |header| &self.text[start..header.end])
+    }
+
+    /// In the place of the expected one and all behind it, unless it is that one.
+    fn put(&mut self, line: &[u8], family: FamilyRef, in_force: Option<MetricType>) {
+        if self.line(self.at) != line {
+            self.text.truncate(self.at.checked_sub(1).map_or(0, |before| self.all[before].end));
+            self.text.extend_from_slice(line);
+            self.all.truncate(self.at);
+        }
+        let end = self.text.len();
+        match self.all.get_mut(self.at) {
+            Some(header) => header.family = family,
+            None => self.all.push(Header { end, family, in_force }),
+        }
+        self.at += 1;
+    }
 }
 
 /// HELP texts that were cut to [`MAX_HELP`].
@@ -61,6 +106,7 @@ impl Families {
         const SLACK: usize = 1_000;
         const SCRAPES: u64 = 10;
         self.scrape += 1;
+        self.headers.at = 0;
         let oldest = self.scrape.saturating_sub(SCRAPES);
         if self.all.len() > SLACK && self.all.iter().filter(|family| family.seen < oldest).count() > SLACK / 2
         {
@@ -70,7 +116,33 @@ impl Families {
 
     /// How many bytes all this takes, as an estimate (see [`footprint`]).
     pub(super) fn weight(&self) -> usize {
-        self.weight
+        self.weight + self.headers.text.len()
+    }
+
+    /// The line that is expected next, with its line break, if it says nothing new; and the type that is in force behind it, if that is what
+    /// it says. Empty where there is none.
+    pub(super) fn expected(&self) -> (&[u8], Option<MetricType>) {
+        match self.headers.all.get(self.headers.at) {
+            Some(header) if self.reference(header.family.number) == header.family => {
+                (self.headers.line(self.headers.at), header.in_force)
+            }
+            Some(_) | None => (&[], None),
+        }
+    }
+
+    /// The line that is expected has come; there must be one.
+    pub(super) fn take_expected(&mut self) {
+        let header = self.headers.all[self.headers.at];
+        self.all[header.family.number as usize].seen = self.scrape;
+        self.headers.at += 1;
+    }
+
+    /// What was set last was said by this line.
+    pub(super) fn said_by(&mut self, line: &[u8], in_force: Option<MetricType>) {
+        if line.ends_with(b"\n") {
+            let family = self.reference(self.headers.last);
+            self.headers.put(line, family, in_force);
+        }
     }
 
     /// Forgets everything. Every series looks its family up again.
@@ -175,6 +247,7 @@ impl Families {
             }
         };
         self.all[number as usize].seen = self.scrape;
+        self.headers.last = number;
         number
     }
 
@@ -186,6 +259,7 @@ impl Families {
     /// Numbers change, so every series looks its family up again.
     fn forget_before(&mut self, oldest: u64) {
         self.epoch += 1;
+        self.headers = Headers::default();
         let mut kept = 0;
         let numbers: Vec<Option<u32>> = (self.all.iter())
             .map(|family| {
@@ -251,6 +325,38 @@ mod tests {
         assert_eq!(families.take_truncated(), Truncated { texts: 2, first: Some("long".to_owned()) });
         let help = |name| families.metadata(families.of_metric(name).unwrap()).1.len();
         assert_eq!((help("fits"), help("long"), help("odd")), (1024, 1024, 1023));
+    }
+
+    #[test]
+    fn a_line_is_expected_where_it_came_while_it_says_nothing_new() {
+        let mut families = Families::default();
+        let mut scrape = |lines: &[(&str, &str)]| -> Vec<bool> {
+            families.begin();
+            let mut read = |(name, help): &(&str, &str)| {
+                let line = format!("# HELP {name} {help}\n");
+                let expected = families.expected().0 == line.as_bytes();
+                if expected {
+                    families.take_expected();
+                } else {
+                    families.set_help(name, help);
+                    families.said_by(line.as_bytes(), None);
+                }
+                let family = families.of_metric(name).unwrap();
+                assert_eq!((families.metadata(family).1, families.all[0].seen), (*help, families.scrape));
+                expected
+            };
+            lines.iter().map(&mut read).collect()
+        };
+        let [one, other, changed] = [("one", "text"), ("other", "text"), ("one", "new")];
+        assert_eq!(scrape(&[one, other]), [false, false]);
+        assert_eq!(scrape(&[one, other]), [true, true]);
+        assert_eq!(scrape(&[changed, other]), [false, false]);
+        assert_eq!(scrape(&[one, other]), [false, false]);
+        // The last one stands: neither says nothing new.
+        for first in [true, false, false] {
+            assert_eq!(scrape(&[one, changed, other])[..2], [first, false]);
+        }
+        assert_eq!(scrape(&[changed, other, one]), [false; 3]);
     }
 
     #[test]

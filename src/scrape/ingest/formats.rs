@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Ingest, Report, ScrapeError};
+use super::{Ingest, Line, Report, ScrapeError};
 use crate::exposition::{
     self, Entry, Format, LONGEST, MessageError, OpenMetricsParser, Parser, ProtobufParser, is_created,
 };
@@ -38,17 +38,40 @@ impl Ingest {
             return self.append_text_converted(body, timestamp, report);
         }
         let mut parser = Parser::new(body);
-        while let Some(entry) = parser.next_like(self.lines.expected()) {
+        let limit = self.rules.sample_limit.unwrap_or(u64::MAX);
+        loop {
+            // As long as all lines are known, no memory is taken.
+            let expected = self.lines.expected_as(self.spelling(parser.in_force()));
+            if report.post_relabel < limit
+                && let Some(value) = parser.next_integer_of(expected)
+            {
+                report.scraped += 1;
+                let found = self.lines.take_expected();
+                self.append_sample(found, value, None, timestamp, report);
+                continue;
+            }
+            let (header, in_force) = self.families.expected();
+            if parser.passes(header, in_force) {
+                self.families.take_expected();
+                continue;
+            }
+            let Some(entry) = parser.next_like(expected) else { break };
             match entry? {
                 long if is_too_long(&long) => return Err(too_long(parser.line())),
                 Entry::Series(exposed) => self.append_series(&exposed, timestamp, report)?,
-                Entry::Type { family, metric_type } => self.families.set_type(&family, metric_type),
-                Entry::Help { family, help } => self.families.set_help(&family, &help),
+                Entry::Type { family, metric_type } => {
+                    self.families.set_type(&family, metric_type);
+                    self.families.said_by(parser.entry_bytes(), Some(metric_type));
+                }
+                Entry::Help { family, help } => {
+                    self.families.set_help(&family, &help);
+                    self.families.said_by(parser.entry_bytes(), None);
+                }
                 Entry::Unit { .. } | Entry::Comment | Entry::Histogram(_) => {}
             }
             self.check_memory(body, report)?;
         }
-        Ok(())
+        self.check_memory(body, report)
     }
 
     /// A body in OpenMetrics.
@@ -170,6 +193,32 @@ impl Ingest {
             self.exemplars.take_of_histogram(before, self.samples[before].slot, exemplars);
         }
         Ok(())
+    }
+
+    /// A sample of a line that comes to this, with whether it is cached; `own`: the timestamp that it has by itself.
+    #[inline(always)]
+    pub(super) fn append_sample(
+        &mut self,
+        (line, cached): (Line, bool),
+        value: f64,
+        own: Option<i64>,
+        timestamp: i64,
+        report: &mut Report,
+    ) {
+        let Line::Series(slot) = line else {
+            report.filtered += 1;
+            return;
+        };
+        report.post_relabel += 1;
+        let admitted = self.admit(slot, value, own, timestamp);
+        if !cached && self.is_cacheable(slot, value, own.unwrap_or(timestamp), timestamp) {
+            self.lines.cached();
+            report.added += 1;
+        }
+        if let Err(cause) = admitted {
+            self.exemplars.keep(slot);
+            self.count_discarded(slot, cause, report);
+        }
     }
 
     /// Of the body, and of what is remembered of it so far.

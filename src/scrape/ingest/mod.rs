@@ -313,25 +313,13 @@ impl Ingest {
             Some(found) => found,
             None => (self.introduce(exposed, spelling)?, false),
         };
-        let Line::Series(slot) = line else {
-            report.filtered += 1;
-            return Ok(());
-        };
-        report.post_relabel += 1;
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
-        let admitted = self.admit(slot, exposed.value, own, timestamp);
-        if !cached && self.is_cacheable(slot, exposed.value, own.unwrap_or(timestamp), timestamp) {
-            self.lines.cached();
-            report.added += 1;
-        }
-        if let Err(cause) = admitted {
-            self.exemplars.keep(slot);
-            self.count_discarded(slot, cause, report);
-        }
+        self.append_sample((line, cached), exposed.value, own, timestamp, report);
         Ok(())
     }
 
     /// Hands a sample on, unless it would break the order of its series.
+    #[inline]
     fn admit(&mut self, slot: u32, value: f64, own: Option<i64>, timestamp: i64) -> Result<(), Discard> {
         let scrape = self.scrape;
         let at = own.unwrap_or(timestamp);
