@@ -16,7 +16,7 @@ use docker_remote_write::model::{
     Escaping, Exemplar, Histogram, Labels, METRIC_NAME, MetricType, NORMAL_NAN_BITS, is_stale_marker,
 };
 use docker_remote_write::proto::{client, v2};
-use docker_remote_write::scrape::{Format, Ingest, Relabelling, Rules};
+use docker_remote_write::scrape::{Format, Ingest, Rules};
 use docker_remote_write::wire::decode::{decode_v1, decode_v2};
 use docker_remote_write::wire::v1::RequestBuilder;
 use docker_remote_write::wire::{Limits, Names, RecordEncoder, Scrape, Selection};
