@@ -15,6 +15,7 @@ use super::{Ingest, Report, Rules};
 use crate::model::{Labels, MetricType, is_stale_marker};
 use crate::scrape::{HistogramForms, Relabelling, ScrapeError};
 
+mod kinds;
 mod native;
 mod repeated;
 mod restart;

@@ -11,11 +11,11 @@ use crate::proto::client;
 const INTEGER: SampleKind = SampleKind::Histogram(HistogramKind::Integer);
 const FLOAT: SampleKind = SampleKind::Histogram(HistogramKind::Float);
 
-fn native() -> Rules {
+pub(super) fn native() -> Rules {
     Rules { histograms: HistogramForms::Native, ..rules() }
 }
 
-fn family(name: &str, metric: client::Metric) -> Vec<u8> {
+pub(super) fn family(name: &str, metric: client::Metric) -> Vec<u8> {
     let is_gauge = metric.gauge.is_some();
     let metric_type = if is_gauge { client::MetricType::Gauge } else { client::MetricType::Histogram };
     let family = client::MetricFamily {
@@ -28,13 +28,13 @@ fn family(name: &str, metric: client::Metric) -> Vec<u8> {
     family.encode_length_delimited_to_vec()
 }
 
-fn gauge(name: &str, value: f64) -> Vec<u8> {
+pub(super) fn gauge(name: &str, value: f64) -> Vec<u8> {
     let gauge = Some(client::Gauge { value: Some(value) });
     family(name, client::Metric { gauge, ..Default::default() })
 }
 
 /// One observation in one bucket.
-fn one(sum: f64) -> client::Histogram {
+pub(super) fn one(sum: f64) -> client::Histogram {
     client::Histogram {
         sample_count: Some(1),
         sample_sum: Some(sum),
@@ -44,7 +44,7 @@ fn one(sum: f64) -> client::Histogram {
     }
 }
 
-fn floats(sum: f64) -> client::Histogram {
+pub(super) fn floats(sum: f64) -> client::Histogram {
     client::Histogram {
         sample_count: None,
         sample_count_float: Some(0.5),
@@ -54,11 +54,11 @@ fn floats(sum: f64) -> client::Histogram {
     }
 }
 
-fn histogram(name: &str, histogram: client::Histogram) -> Vec<u8> {
+pub(super) fn histogram(name: &str, histogram: client::Histogram) -> Vec<u8> {
     family(name, client::Metric { histogram: Some(histogram), ..Default::default() })
 }
 
-fn timed(name: &str, histogram: client::Histogram, timestamp_ms: i64) -> Vec<u8> {
+pub(super) fn timed(name: &str, histogram: client::Histogram, timestamp_ms: i64) -> Vec<u8> {
     let timestamp_ms = Some(timestamp_ms);
     family(name, client::Metric { histogram: Some(histogram), timestamp_ms, ..Default::default() })
 }
