@@ -25,7 +25,7 @@ fn put(number: u32, message: &[u8], out: &mut Vec<u8>) {
 }
 
 /// So many series of this histogram; none of them is in another round.
-fn body(count: usize, round: usize, histogram: &[u8]) -> Vec<u8> {
+pub(super) fn body(count: usize, round: usize, histogram: &[u8]) -> Vec<u8> {
     let head = MetricFamily {
         name: Some("docker_thing_seconds".to_owned()),
         help: Some("How long things take.".to_owned()),
@@ -45,7 +45,7 @@ fn body(count: usize, round: usize, histogram: &[u8]) -> Vec<u8> {
 }
 
 /// Integer buckets with these counts, in one span and packed, which prost does not do here.
-fn integers(counts: impl IntoIterator<Item = i64>) -> Vec<u8> {
+pub(super) fn integers(counts: impl IntoIterator<Item = i64>) -> Vec<u8> {
     let (mut last, mut sum, mut length) = (0_i64, 0, 0);
     let mut deltas = Vec::new();
     for count in counts {
@@ -63,7 +63,7 @@ fn integers(counts: impl IntoIterator<Item = i64>) -> Vec<u8> {
     message
 }
 
-fn floats(count: u32) -> Vec<u8> {
+pub(super) fn floats(count: u32) -> Vec<u8> {
     let histogram = Histogram {
         sample_count_float: Some(f64::from(count)),
         positive_span: vec![BucketSpan { offset: Some(1), length: Some(count) }],
@@ -84,7 +84,7 @@ fn spans(count: usize) -> Vec<u8> {
 }
 
 /// As many exemplars as fit into so many bytes, none of them in another round.
-fn exemplars(bytes: usize, round: usize) -> Vec<u8> {
+pub(super) fn exemplars(bytes: usize, round: usize) -> Vec<u8> {
     let exemplar = |seconds: i64| Exemplar {
         label: vec![],
         value: None,
