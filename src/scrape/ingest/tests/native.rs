@@ -320,3 +320,20 @@ fn exemplars_count_against_the_memory_that_a_scrape_may_take() {
     let error = target.families(1, &[histogram("h", many)]).1.failure.unwrap();
     assert!(matches!(error, ScrapeError::Memory { .. }), "{error}");
 }
+
+#[test]
+fn exemplars_of_two_samples_of_one_series_go_once() {
+    let mut target = Target::new(native());
+    let mut scrape = |timestamp: i64, first: &[i64], second: &[i64]| {
+        let with = |seconds: &[i64]| {
+            let exemplars = seconds.iter().map(|second| exemplar(1.0, Some(*second))).collect();
+            client::Histogram { exemplars, ..one(1.0) }
+        };
+        let families = [timed("h", with(first), timestamp - 200), timed("h", with(second), timestamp - 100)];
+        assert_eq!(target.families(timestamp, &families).0.len(), 2);
+        target.ingest.exemplars().iter().map(|e| (e.sample, e.timestamp)).collect::<Vec<_>>()
+    };
+    assert_eq!(scrape(10_000, &[1], &[1, 2]), [(0, 1_000), (1, 2_000)]);
+    assert_eq!(scrape(11_000, &[3], &[]), [(0, 3_000)]);
+    assert_eq!(scrape(12_000, &[3], &[2]), []);
+}
