@@ -26,6 +26,11 @@ fn put(number: u32, message: &[u8], out: &mut Vec<u8>) {
 
 /// So many series of this histogram; none of them is in another round.
 pub(super) fn body(count: usize, round: usize, histogram: &[u8]) -> Vec<u8> {
+    body_of(count, round, |_| histogram.to_vec())
+}
+
+/// The same, each with a histogram of its own.
+fn body_of(count: usize, round: usize, histogram: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     let head = MetricFamily {
         name: Some("docker_thing_seconds".to_owned()),
         help: Some("How long things take.".to_owned()),
@@ -36,7 +41,7 @@ pub(super) fn body(count: usize, round: usize, histogram: &[u8]) -> Vec<u8> {
     for number in 0..count {
         let label = LabelPair { name: Some("n".to_owned()), value: Some(format!("{round}-{number}")) };
         let mut metric = Metric { label: vec![label], ..Metric::default() }.encode_to_vec();
-        put(7, histogram, &mut metric);
+        put(7, &histogram(number), &mut metric);
         put(4, &metric, &mut family);
     }
     let mut body = Vec::new();
@@ -99,6 +104,24 @@ pub(super) fn exemplars(bytes: usize, round: usize) -> Vec<u8> {
     message
 }
 
+/// As [`exemplars`], each with a trace of its own and as many characters as receivers take.
+fn traced(bytes: usize, series: usize) -> Vec<u8> {
+    let exemplar = |number: usize| {
+        let trace = format!("{:0>127}", 20_000 * series + number);
+        let seconds = i64::try_from(20_000 * series + number + 1).unwrap();
+        Exemplar {
+            label: vec![LabelPair { name: Some("t".to_owned()), value: Some(trace) }],
+            value: Some(1.0),
+            timestamp: Some(Timestamp { seconds: Some(seconds), nanos: None }),
+        }
+    };
+    let each = exemplar(20_000).encoded_len() + 4;
+    let exemplars = (0..bytes / each).map(exemplar).collect();
+    let mut message = Histogram { exemplars, ..Histogram::default() }.encode_to_vec();
+    message.extend_from_slice(&integers([1]));
+    message
+}
+
 fn case(name: &'static str, comes: Comes, body: impl Fn(usize) -> Vec<u8> + Send + 'static) -> Case {
     let conduct = move || -> Arc<Conduct> {
         let answers: Vec<_> = (0..3).map(|number| protobuf(&body(number))).collect();
@@ -143,6 +166,12 @@ fn cases() -> Vec<Case> {
             body(1, round, &integers(repeat_n(1, LONGEST - 50)))
         }),
         case("15 MiB of exemplars", MEMORY, |round| body(ALL, round, &exemplars(LONGEST, round))),
+        case("5 MiB of exemplars of 128 characters, new each time", MEMORY, |round| {
+            body_of(40, round, |number| traced(LONGEST, 40 * round + number))
+        }),
+        case("3 MiB of exemplars of 128 characters, new each time", Good, |round| {
+            body_of(24, round, |number| traced(LONGEST, 24 * round + number))
+        }),
         case("600 KiB of exemplars, new each time", Good, |round| body(5, round, &exemplars(LONGEST, round))),
     ]
 }
