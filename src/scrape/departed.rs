@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
-use crate::model::Labels;
+use crate::model::{Labels, SampleKind};
 
 /// A TSDB's head knows a series for one to three hours after its last sample, and refuses what is older; then it refuses for its age.
 const HORIZON_MS: i64 = 3 * 60 * 60 * 1_000;
-/// About 4 MiB. Beyond it the older half is forgotten.
+/// About 5 MiB. Beyond it the older half is forgotten.
 const MAX: usize = 100_000;
 
 /// The newest sample of a series.
@@ -17,6 +17,8 @@ pub(super) struct Newest {
     pub(super) timestamp: i64,
     /// The value's bits.
     pub(super) value: u64,
+    /// What it is.
+    pub(super) kind: SampleKind,
 }
 
 /// By the hash of the label set: 64 bits keyed at random, so that two of 100,000 series share one in 1 of 4 thousand million cases.
@@ -69,7 +71,7 @@ mod tests {
     }
 
     fn at(timestamp: i64) -> Newest {
-        Newest { timestamp, value: 1 }
+        Newest { timestamp, value: 1, kind: SampleKind::Float }
     }
 
     #[test]

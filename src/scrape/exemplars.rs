@@ -85,7 +85,7 @@ impl Exemplars {
         timestamp: i64,
     ) {
         let hash = self.hash(exemplar);
-        let last = self.last.get(&slot).copied();
+        let last = self.newest(slot);
         if let Some(last) = last.filter(|last| last.hash == hash) {
             self.pending.push((slot, Last { seen: self.scrape, ..last }));
             return;
@@ -109,7 +109,7 @@ impl Exemplars {
         slot: u32,
         exemplars: impl Iterator<Item = exposition::Exemplar<'a>>,
     ) {
-        let last = self.last.get(&slot).copied();
+        let last = self.newest(slot);
         let mut newer = Vec::new();
         for exemplar in exemplars {
             let Some(timestamp) = exemplar.timestamp else {
@@ -131,6 +131,12 @@ impl Exemplars {
         if let Some(newest) = newer.last().map(|(place, _)| *place).or(last) {
             self.pending.push((slot, Last { seen: self.scrape, ..newest }));
         }
+    }
+
+    /// What was handed on last of the series in this slot, or is to be with the sample before: those of one series mostly stand together.
+    fn newest(&self, slot: u32) -> Option<Last> {
+        let before = self.pending.last().filter(|(pending, _)| *pending == slot);
+        before.map(|(_, last)| last).or_else(|| self.last.get(&slot)).copied()
     }
 
     /// The sample was not handed on, and its exemplar is as known as before.

@@ -85,7 +85,8 @@ impl SeriesTable {
                     found.remove();
                 }
                 if series.last_timestamp > SOME_TIME_AGO {
-                    let newest = Newest { timestamp: series.last_timestamp, value: series.last_value };
+                    let Series { last_timestamp: timestamp, last_value: value, kind, .. } = series;
+                    let newest = Newest { timestamp, value, kind };
                     self.departed.remember(&series.labels, newest, now);
                 }
                 self.free.push(slot);
@@ -207,7 +208,7 @@ impl SeriesTable {
             holders: 0,
             last_timestamp: newest.map_or(i64::MIN, |newest| newest.timestamp),
             last_value: newest.map_or(0, |newest| newest.value),
-            kind: SampleKind::Float,
+            kind: newest.map_or(SampleKind::Float, |newest| newest.kind),
             touched: 0,
             touched_timestamp: i64::MIN,
             touched_sample: 0,

@@ -3,15 +3,17 @@
 use std::time::Instant;
 
 use docker_remote_write::exposition::{Entry, Parser};
-use docker_remote_write::model::Labels;
-use docker_remote_write::scrape::{Ingest, Rules};
+use docker_remote_write::model::{Histogram, Side};
+use docker_remote_write::scrape::{Format, HistogramForms, Ingest, Rules, ScrapeError};
+
+use super::native::{body, exemplars, floats, integers};
 
 const CAPTURE: &[u8] = include_bytes!("../fixtures/captures/01-one-container-running.prom");
 /// What a byte becomes: nothing, the end of the body, and bytes with a meaning of their own.
 const BREAKS: [Option<u8>; 7] = [None, Some(0), Some(b'"'), Some(b'\n'), Some(b'{'), Some(0xff), Some(b' ')];
 
 fn ingest() -> Ingest {
-    Ingest::new(Rules { target_labels: Labels::default(), synthetic_series: true, ..Rules::default() })
+    Ingest::new(Rules { histograms: HistogramForms::BOTH, synthetic_series: true, ..Rules::default() })
 }
 
 /// The entries of a body, until its end or its first fault.
@@ -115,4 +117,49 @@ fn a_scrape_that_is_broken_at_any_byte_is_taken_whole_or_not_at_all() {
         }
     }
     assert!(whole > 10 && failed > 100, "{whole} whole, {failed} failed");
+}
+
+/// Whether there are as many counts as its spans say.
+fn is_consistent(histogram: &Histogram) -> bool {
+    fn side<N>(side: &Side<N>) -> bool {
+        let lengths: u64 = side.spans.iter().map(|span| u64::from(span.length)).sum();
+        lengths == side.counts.len() as u64
+    }
+    match histogram {
+        Histogram::Integer(buckets) => side(&buckets.negative) && side(&buckets.positive),
+        Histogram::Float(buckets) => side(&buckets.negative) && side(&buckets.positive),
+    }
+}
+
+#[test]
+fn native_histograms_that_are_broken_at_any_byte_are_taken_whole_or_not_at_all() {
+    let sound =
+        [body(2, 0, &integers([3, 0, 1 << 40, 1])), body(1, 1, &floats(3)), body(1, 2, &exemplars(40, 0))]
+            .concat();
+    let mut ingest = ingest();
+    let (mut timestamp, mut whole, mut failed) = (0, 0, 0);
+    for at in 0..sound.len() {
+        let bit = |bit: u8| Some(sound[at] ^ 1 << bit);
+        let breaks = [None, Some(0), Some(0x7f), Some(0x80), Some(0xff)].into_iter().chain((0..8).map(bit));
+        for broken in breaks {
+            let mut body = sound.clone();
+            match broken {
+                Some(byte) => body[at] = byte,
+                None => body.truncate(at),
+            }
+            timestamp += 1_000;
+            let report = ingest.scrape_as(Ok((Format::Protobuf, &body)), timestamp, Instant::now());
+            assert!(!matches!(report.failure, Some(ScrapeError::Panicked)), "{at} {broken:?}");
+            assert!(ingest.histograms().iter().all(|histogram| is_consistent(&histogram.histogram)));
+            let markers = usize::try_from(report.markers).unwrap();
+            let handed_on = ingest.samples().len() - markers - 5;
+            let all = report.post_relabel - report.discarded.total();
+            let expected = if report.failure.is_none() { usize::try_from(all).unwrap() } else { 0 };
+            assert_eq!(handed_on, expected, "{at} {broken:?}");
+            *(if report.failure.is_none() { &mut whole } else { &mut failed }) += 1;
+        }
+    }
+    assert!(whole > 100 && failed > 1_000, "{whole} whole, {failed} failed");
+    ingest.scrape_as(Ok((Format::Protobuf, &sound)), timestamp + 1_000, Instant::now());
+    assert_eq!(ingest.histograms().iter().filter(|histogram| !histogram.histogram.is_stale()).count(), 4);
 }

@@ -25,7 +25,12 @@ fn put(number: u32, message: &[u8], out: &mut Vec<u8>) {
 }
 
 /// So many series of this histogram; none of them is in another round.
-fn body(count: usize, round: usize, histogram: &[u8]) -> Vec<u8> {
+pub(super) fn body(count: usize, round: usize, histogram: &[u8]) -> Vec<u8> {
+    body_of(count, round, |_| histogram.to_vec())
+}
+
+/// The same, each with a histogram of its own.
+fn body_of(count: usize, round: usize, histogram: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     let head = MetricFamily {
         name: Some("docker_thing_seconds".to_owned()),
         help: Some("How long things take.".to_owned()),
@@ -36,7 +41,7 @@ fn body(count: usize, round: usize, histogram: &[u8]) -> Vec<u8> {
     for number in 0..count {
         let label = LabelPair { name: Some("n".to_owned()), value: Some(format!("{round}-{number}")) };
         let mut metric = Metric { label: vec![label], ..Metric::default() }.encode_to_vec();
-        put(7, histogram, &mut metric);
+        put(7, &histogram(number), &mut metric);
         put(4, &metric, &mut family);
     }
     let mut body = Vec::new();
@@ -45,7 +50,7 @@ fn body(count: usize, round: usize, histogram: &[u8]) -> Vec<u8> {
 }
 
 /// Integer buckets with these counts, in one span and packed, which prost does not do here.
-fn integers(counts: impl IntoIterator<Item = i64>) -> Vec<u8> {
+pub(super) fn integers(counts: impl IntoIterator<Item = i64>) -> Vec<u8> {
     let (mut last, mut sum, mut length) = (0_i64, 0, 0);
     let mut deltas = Vec::new();
     for count in counts {
@@ -63,7 +68,7 @@ fn integers(counts: impl IntoIterator<Item = i64>) -> Vec<u8> {
     message
 }
 
-fn floats(count: u32) -> Vec<u8> {
+pub(super) fn floats(count: u32) -> Vec<u8> {
     let histogram = Histogram {
         sample_count_float: Some(f64::from(count)),
         positive_span: vec![BucketSpan { offset: Some(1), length: Some(count) }],
@@ -84,7 +89,7 @@ fn spans(count: usize) -> Vec<u8> {
 }
 
 /// As many exemplars as fit into so many bytes, none of them in another round.
-fn exemplars(bytes: usize, round: usize) -> Vec<u8> {
+pub(super) fn exemplars(bytes: usize, round: usize) -> Vec<u8> {
     let exemplar = |seconds: i64| Exemplar {
         label: vec![],
         value: None,
@@ -94,6 +99,24 @@ fn exemplars(bytes: usize, round: usize) -> Vec<u8> {
     let each = exemplar(first + 20_000).encoded_len() + 3;
     let exemplars =
         (1..=i64::try_from(bytes / each).unwrap()).map(|number| exemplar(first + number)).collect();
+    let mut message = Histogram { exemplars, ..Histogram::default() }.encode_to_vec();
+    message.extend_from_slice(&integers([1]));
+    message
+}
+
+/// As [`exemplars`], each with a trace of its own and as many characters as receivers take.
+fn traced(bytes: usize, series: usize) -> Vec<u8> {
+    let exemplar = |number: usize| {
+        let trace = format!("{:0>127}", 20_000 * series + number);
+        let seconds = i64::try_from(20_000 * series + number + 1).unwrap();
+        Exemplar {
+            label: vec![LabelPair { name: Some("t".to_owned()), value: Some(trace) }],
+            value: Some(1.0),
+            timestamp: Some(Timestamp { seconds: Some(seconds), nanos: None }),
+        }
+    };
+    let each = exemplar(20_000).encoded_len() + 4;
+    let exemplars = (0..bytes / each).map(exemplar).collect();
     let mut message = Histogram { exemplars, ..Histogram::default() }.encode_to_vec();
     message.extend_from_slice(&integers([1]));
     message
@@ -143,6 +166,12 @@ fn cases() -> Vec<Case> {
             body(1, round, &integers(repeat_n(1, LONGEST - 50)))
         }),
         case("15 MiB of exemplars", MEMORY, |round| body(ALL, round, &exemplars(LONGEST, round))),
+        case("5 MiB of exemplars of 128 characters, new each time", MEMORY, |round| {
+            body_of(40, round, |number| traced(LONGEST, 40 * round + number))
+        }),
+        case("3 MiB of exemplars of 128 characters, new each time", Good, |round| {
+            body_of(24, round, |number| traced(LONGEST, 24 * round + number))
+        }),
         case("600 KiB of exemplars, new each time", Good, |round| body(5, round, &exemplars(LONGEST, round))),
     ]
 }

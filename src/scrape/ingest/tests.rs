@@ -16,6 +16,7 @@ use crate::model::{Labels, MetricType, is_stale_marker};
 use crate::scrape::{HistogramForms, Relabelling, ScrapeError};
 
 mod converted;
+mod kinds;
 mod native;
 mod repeated;
 mod restart;

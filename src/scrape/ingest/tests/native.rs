@@ -11,11 +11,11 @@ use crate::proto::client;
 const INTEGER: SampleKind = SampleKind::Histogram(HistogramKind::Integer);
 const FLOAT: SampleKind = SampleKind::Histogram(HistogramKind::Float);
 
-fn native() -> Rules {
+pub(super) fn native() -> Rules {
     Rules { histograms: HistogramForms::NATIVE, ..rules() }
 }
 
-fn family(name: &str, metric: client::Metric) -> Vec<u8> {
+pub(super) fn family(name: &str, metric: client::Metric) -> Vec<u8> {
     let is_gauge = metric.gauge.is_some();
     let metric_type = if is_gauge { client::MetricType::Gauge } else { client::MetricType::Histogram };
     let family = client::MetricFamily {
@@ -28,13 +28,13 @@ fn family(name: &str, metric: client::Metric) -> Vec<u8> {
     family.encode_length_delimited_to_vec()
 }
 
-fn gauge(name: &str, value: f64) -> Vec<u8> {
+pub(super) fn gauge(name: &str, value: f64) -> Vec<u8> {
     let gauge = Some(client::Gauge { value: Some(value) });
     family(name, client::Metric { gauge, ..Default::default() })
 }
 
 /// One observation in one bucket.
-fn one(sum: f64) -> client::Histogram {
+pub(super) fn one(sum: f64) -> client::Histogram {
     client::Histogram {
         sample_count: Some(1),
         sample_sum: Some(sum),
@@ -44,7 +44,7 @@ fn one(sum: f64) -> client::Histogram {
     }
 }
 
-fn floats(sum: f64) -> client::Histogram {
+pub(super) fn floats(sum: f64) -> client::Histogram {
     client::Histogram {
         sample_count: None,
         sample_count_float: Some(0.5),
@@ -54,11 +54,11 @@ fn floats(sum: f64) -> client::Histogram {
     }
 }
 
-fn histogram(name: &str, histogram: client::Histogram) -> Vec<u8> {
+pub(super) fn histogram(name: &str, histogram: client::Histogram) -> Vec<u8> {
     family(name, client::Metric { histogram: Some(histogram), ..Default::default() })
 }
 
-fn timed(name: &str, histogram: client::Histogram, timestamp_ms: i64) -> Vec<u8> {
+pub(super) fn timed(name: &str, histogram: client::Histogram, timestamp_ms: i64) -> Vec<u8> {
     let timestamp_ms = Some(timestamp_ms);
     family(name, client::Metric { histogram: Some(histogram), timestamp_ms, ..Default::default() })
 }
@@ -347,4 +347,21 @@ fn exemplars_count_against_the_memory_that_a_scrape_may_take() {
     let mut target = Target::new(Rules { memory_limit: Some(512 << 10), ..native() });
     let error = target.families(1, &[histogram("h", many)]).1.failure.unwrap();
     assert!(matches!(error, ScrapeError::Memory { .. }), "{error}");
+}
+
+#[test]
+fn exemplars_of_two_samples_of_one_series_go_once() {
+    let mut target = Target::new(native());
+    let mut scrape = |timestamp: i64, first: &[i64], second: &[i64]| {
+        let with = |seconds: &[i64]| {
+            let exemplars = seconds.iter().map(|second| exemplar(1.0, Some(*second))).collect();
+            client::Histogram { exemplars, ..one(1.0) }
+        };
+        let families = [timed("h", with(first), timestamp - 200), timed("h", with(second), timestamp - 100)];
+        assert_eq!(target.families(timestamp, &families).0.len(), 2);
+        target.ingest.exemplars().iter().map(|e| (e.sample, e.timestamp)).collect::<Vec<_>>()
+    };
+    assert_eq!(scrape(10_000, &[1], &[1, 2]), [(0, 1_000), (1, 2_000)]);
+    assert_eq!(scrape(11_000, &[3], &[]), [(0, 3_000)]);
+    assert_eq!(scrape(12_000, &[3], &[2]), []);
 }
