@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use docker_remote_write::proto::client;
+use prost::Message;
 use serde_json::Value;
 
-use crate::program::{Program, World, with};
+use crate::program::{Books, Program, World, with};
 use crate::support::{Kind, PATIENCE, Receiver, encode};
 
 /// What a target says in OpenMetrics, with everything that goes along with samples.
@@ -75,6 +77,78 @@ fn rows(receiver: &Receiver, kind: Kind, name: &str) -> Vec<i64> {
             timestamps.map(|at| at.as_i64().expect("ms")).collect()
         }
     }
+}
+
+/// A body of delimited protobuf: a gauge, a native histogram, and another gauge behind it.
+fn with_a_native_histogram() -> Vec<u8> {
+    let gauge = |name: &str, value| client::MetricFamily {
+        name: Some(name.to_owned()),
+        r#type: Some(client::MetricType::Gauge.into()),
+        metric: vec![client::Metric {
+            gauge: Some(client::Gauge { value: Some(value) }),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let histogram = client::Histogram {
+        sample_count: Some(3),
+        sample_sum: Some(4.5),
+        zero_threshold: Some(0.1),
+        positive_span: vec![client::BucketSpan { offset: Some(1), length: Some(2) }],
+        positive_delta: vec![1, 1],
+        ..Default::default()
+    };
+    let native = client::MetricFamily {
+        name: Some("native".to_owned()),
+        r#type: Some(client::MetricType::Histogram.into()),
+        metric: vec![client::Metric { histogram: Some(histogram), ..Default::default() }],
+        ..Default::default()
+    };
+    let families = [gauge("before", 1.0), native, gauge("g", 2.5)];
+    families.iter().flat_map(Message::encode_length_delimited_to_vec).collect()
+}
+
+/// Runs the program with native histograms from such a target until so many scrapes are stored; returns what it has said. All samples beside the
+/// histograms are stored then, and nothing of those, under no name.
+async fn all_but_the_histogram(kind: Kind, scrapes: usize) -> String {
+    let receiver = Receiver::start(kind);
+    let target = crate::scripted::serve(crate::scripted::NOTHING).await;
+    let protobuf =
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+    target.otherwise(
+        crate::scripted::status(200).header("content-type", protobuf).text(with_a_native_histogram()),
+    );
+    let world = World::new().await;
+    let (url, scraped) = (receiver.push_url(), target.url("/metrics"));
+    let native = ("SCRAPE_NATIVE_HISTOGRAMS", "true");
+    let settings = with(world.settings(), &[("REMOTE_WRITE_URL", &url), ("SCRAPE_URL", &scraped), native]);
+
+    let said = run_until(&receiver, &settings, scrapes).await;
+    let ups = rows(&receiver, kind, "up");
+    for name in ["before", "g", "scrape_samples_scraped"] {
+        assert_eq!(rows(&receiver, kind, name), ups, "{name}: {said}");
+    }
+    let scraped = receiver.one("scrape_samples_scraped{job=\"docker\"}");
+    assert_eq!(scraped, Some(3.0), "the histogram is one of them");
+    let names = receiver.get("/api/v1/label/__name__/values");
+    assert!(names.contains("\"g\"") && !names.contains("native"), "{names}");
+    said
+}
+
+#[tokio::test]
+async fn rw_2_23_victoria_metrics_drops_native_histograms_and_stores_all_samples_beside_them() {
+    let said = all_but_the_histogram(Kind::VictoriaMetrics, 2).await;
+    assert!(!said.contains("level=warn"), "nothing shows it: {said}");
+}
+
+/// 2.42 answers 500 to the whole request, for ever.
+#[tokio::test]
+async fn rw_2_23_prometheus_2_without_native_histograms_is_sent_all_samples_and_no_more_of_them() {
+    let said = all_but_the_histogram(Kind::Prometheus, 4).await;
+    assert!(said.contains("said=\"native histograms are disabled\""), "{said}");
+    let books = Books::of("default", &said);
+    books.assert_closed();
+    assert!(books.dropped > 0, "the histograms are counted: {said}");
 }
 
 #[tokio::test]

@@ -220,29 +220,15 @@ impl Storage<'_> {
                 one.samples.into_iter().map(|sample| (sample.timestamp, Stored::float(sample.value)));
             found.insert(label_set(one.labels), samples.collect());
         }
-        let up = [("__name__", "up"), ("instance", &instance), ("job", job)];
-        let up: LabelSet = up.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let scrapes: BTreeMap<i64, usize> =
-            found.get(&up)?.keys().enumerate().map(|(scrape, timestamp)| (*timestamp, scrape)).collect();
-        // The scrape behind shows that the last one is complete.
-        scrapes.keys().nth(steps)?;
+        let up = up_of(job);
+        let scrapes: Vec<i64> = found.get(&up)?.keys().copied().collect();
         if native::is_instance(&instance) {
-            // One more: what ends behind the last one is stored by then.
-            let until = *scrapes.keys().nth(steps + 1)?;
+            // What ends behind the last scrape is stored when there is one more behind that.
+            let until = *scrapes.get(steps + 1)?;
             found = stored_of(self.onward.of_instance(&instance, &up, until)?, &up);
             self.check_stored(query("instance", &instance), &found);
         }
-        let at = |timestamp: i64| match scrapes.get(&timestamp) {
-            Some(scrape) if *scrape >= steps => None,
-            Some(scrape) => Some(At::Scrape(*scrape)),
-            None => Some(At::Own(timestamp)),
-        };
-        let placed = found.into_iter().map(|(labels, samples)| {
-            let samples =
-                samples.into_iter().filter_map(|(timestamp, stored)| Some((at(timestamp)?, stored)));
-            (labels, samples.collect::<Samples>())
-        });
-        Some(placed.filter(|(_, samples)| !samples.is_empty()).collect())
+        placed(found, &scrapes, steps)
     }
 
     /// What was written into the log is what is stored: as many floats, integer histograms and float histograms, markers included.
@@ -275,6 +261,35 @@ impl Storage<'_> {
     }
 }
 
+/// The same of what a sender has sent on.
+pub(super) fn sent(onward: &Onward, job: &str, steps: usize) -> Option<History> {
+    let up = up_of(job);
+    let series = first_of_each(onward.of_instance(&format!("host-{job}"), &up, 0)?, |_, _| true);
+    let scrapes: Vec<i64> = series.get(&up)?.keys().copied().collect();
+    scrapes.get(steps + 1)?;
+    placed(series, &scrapes, steps)
+}
+
+fn up_of(job: &str) -> LabelSet {
+    let up = [("__name__", "up"), ("instance", &*format!("host-{job}")), ("job", job)];
+    up.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+/// By the numbers of the scrapes; `None` if there is none behind the last one, which shows that this one is complete.
+fn placed(series: Series, scrapes: &[i64], steps: usize) -> Option<History> {
+    scrapes.get(steps)?;
+    let at = |timestamp: i64| match scrapes.binary_search(&timestamp) {
+        Ok(scrape) if scrape >= steps => None,
+        Ok(scrape) => Some(At::Scrape(scrape)),
+        Err(_) => Some(At::Own(timestamp)),
+    };
+    let placed = series.into_iter().map(|(labels, samples)| {
+        let samples = samples.into_iter().filter_map(|(timestamp, stored)| Some((at(timestamp)?, stored)));
+        (labels, samples.collect::<Samples>())
+    });
+    Some(placed.filter(|(_, samples)| !samples.is_empty()).collect())
+}
+
 /// What of a log is stored: of two samples of one moment the first; and 2.42 writes the float histograms of a scrape that it takes back, but does not
 /// store them.
 fn stored_of(log: Log, up: &LabelSet) -> Series {
@@ -283,16 +298,21 @@ fn stored_of(log: Log, up: &LabelSet) -> Series {
     let is_taken_back = |at: i64, stored: &Stored| {
         stored.encoding() == FLOAT_HISTOGRAM && !stored.is_marker() && failed.contains(&at)
     };
-    let stored = log.into_iter().map(|(labels, samples)| {
+    first_of_each(log, |at, stored| !is_taken_back(at, stored))
+}
+
+/// The first sample of each moment that is wanted.
+fn first_of_each(log: Log, is_wanted: impl Fn(i64, &Stored) -> bool) -> Series {
+    let first = |samples: Vec<(i64, Stored)>| {
         let mut first = BTreeMap::new();
         for (at, stored) in samples {
-            if !is_taken_back(at, &stored) {
+            if is_wanted(at, &stored) {
                 first.entry(at).or_insert(stored);
             }
         }
-        (labels, first)
-    });
-    stored.collect()
+        first
+    };
+    log.into_iter().map(|(labels, samples)| (labels, first(samples))).collect()
 }
 
 fn label_set(labels: Vec<v1::Label>) -> LabelSet {

@@ -10,7 +10,7 @@
 //! `sample_limit` (2.42 does not count them).
 //!
 //! Not compared: which Content-Type fails a scrape (remote-write 4.10: 2.42 takes anything unknown for text 0.0.4, which is our default too), OpenMetrics
-//! (not asked for), exemplars, and whether a stale histogram of floats is sent as that (`StaleFloatHistogram`).
+//! (not asked for) and exemplars.
 
 use docker_remote_write::model::{HistogramKind, SampleKind};
 
@@ -32,19 +32,16 @@ pub(super) enum Known {
     /// remote-write 4.05, ours on purpose: when a target stops to expose `up` and the like, Prometheus ends the series and drops its own sample of that
     /// moment; we keep the sample.
     SyntheticGoesOn,
-    /// remote-write 2.16: the receiver of 2.42 takes a float histogram without observations, which a stale one is, for one of integers.
-    StaleFloatHistogram,
 }
 
 impl Known {
-    pub(super) const ALL: [Known; 6] = [
+    pub(super) const ALL: [Known; 5] = [
         Known::ScrapeDuration,
         Known::BoundSpelling,
         // Before those that ask whether `up` was 0.
         Known::SyntheticGoesOn,
         Known::HalfReadBody,
         Known::UncountedReturn,
-        Known::StaleFloatHistogram,
     ];
 
     /// The oracle's history without this difference.
@@ -64,7 +61,6 @@ impl Known {
                 corrected.filter(|(_, samples)| !samples.is_empty()).collect()
             }
             Known::SyntheticGoesOn => with_synthetic_samples(oracle, ours),
-            Known::StaleFloatHistogram => with_stale_integers(oracle),
             Known::UncountedReturn => with_returns_counted(oracle, ours, steps),
         }
     }
@@ -81,6 +77,16 @@ pub(super) fn without_durations(mut history: History) -> History {
         }
     }
     history
+}
+
+/// remote-write 2.16: the receiver of 2.42 takes a float histogram without observations, which a stale one is, for one of integers. What a receiver of 2.42
+/// stores of the oracle's history.
+pub(super) fn as_received(mut oracle: History) -> History {
+    const FLOAT: Stored = Stored::Marker(SampleKind::Histogram(HistogramKind::Float));
+    const INTEGER: Stored = Stored::Marker(SampleKind::Histogram(HistogramKind::Integer));
+    let markers = oracle.values_mut().flat_map(Samples::values_mut).filter(|stored| **stored == FLOAT);
+    markers.for_each(|stored| *stored = INTEGER);
+    oracle
 }
 
 fn name(labels: &LabelSet) -> &str {
@@ -111,14 +117,6 @@ fn with_synthetic_samples(mut oracle: History, ours: &History) -> History {
             }
         }
     }
-    oracle
-}
-
-fn with_stale_integers(mut oracle: History) -> History {
-    const FLOAT: Stored = Stored::Marker(SampleKind::Histogram(HistogramKind::Float));
-    const INTEGER: Stored = Stored::Marker(SampleKind::Histogram(HistogramKind::Integer));
-    let markers = oracle.values_mut().flat_map(Samples::values_mut).filter(|stored| **stored == FLOAT);
-    markers.for_each(|stored| *stored = INTEGER);
     oracle
 }
 

@@ -24,7 +24,7 @@ use known::Known;
 use onward::Onward;
 use target::{Side, Step, Targets};
 
-use crate::support::{Process, Receiver, eventually, now_ms, say};
+use crate::support::{PATIENCE, Process, Receiver, eventually, now_ms, say};
 
 /// Generated sequences, each a target of its own.
 const SEQUENCES: usize = 12;
@@ -95,7 +95,7 @@ fn what_arrives_is_what_prometheus_stores_from_the_same_targets() {
     let scripts: Vec<_> = jobs.iter().map(|job| (job.name.as_str(), job.steps.as_slice())).collect();
     let targets = Targets::serve(&scripts);
     let dir = tempfile::tempdir().expect("the temporary directory is writable");
-    let (onward_of_oracle, onward_of_ours) = (Onward::listen(), Onward::listen());
+    let (onward_of_oracle, onward_of_ours, sent) = (Onward::listen(), Onward::listen(), Onward::listen());
     let pushed_to = Receiver::with_native_histograms(onward_of_ours.config(native::INSTANCES));
     let config = prometheus_yml(&jobs, &targets) + &onward_of_oracle.config(native::INSTANCES);
     let oracle = Receiver::with_native_histograms(config);
@@ -107,7 +107,7 @@ fn what_arrives_is_what_prometheus_stores_from_the_same_targets() {
             let log = dir.path().join(format!("{}.log", job.name));
             Process::start(
                 &format!("docker-remote-write for {}", job.name),
-                our_run(job, &targets, &pushed_to),
+                our_run(job, &targets, &pushed_to, &sent),
                 &log,
             )
         })
@@ -136,8 +136,15 @@ fn what_arrives_is_what_prometheus_stores_from_the_same_targets() {
             .iter()
             .filter(|known| of_interest(known))
             .fold(expected, |expected, known| known.correct(expected, &found, steps));
+        if native::is_job(&job.name) {
+            let sent = eventually(&format!("{steps} scrapes of {}, sent", job.name), PATIENCE, || {
+                history::sent(&sent, &job.name, steps)
+            });
+            differences.extend(compare(job, "sent", &expected, &known::without_durations(sent)));
+        }
+        let expected = known::as_received(expected);
         total.count(&expected, steps);
-        differences.extend(compare(job, &expected, &found));
+        differences.extend(compare(job, "stored", &expected, &found));
     }
     say(&format!(
         "differential: {} targets, {} scrapes ({SEQUENCES} + {} generated sequences of {SCRAPES}), {} series, {} samples, {} native histograms, {} staleness markers and {} stale histograms in {:.0} s",
@@ -187,7 +194,7 @@ impl Totals {
 }
 
 /// One line for each sample that only one side has, or that is not the same on both.
-fn compare(job: &Job, expected: &History, found: &History) -> Vec<String> {
+fn compare(job: &Job, what: &str, expected: &History, found: &History) -> Vec<String> {
     let none = Samples::new();
     let mut lines = Vec::new();
     let all: std::collections::BTreeSet<&LabelSet> = expected.keys().chain(found.keys()).collect();
@@ -205,7 +212,7 @@ fn compare(job: &Job, expected: &History, found: &History) -> Vec<String> {
                 };
                 let (expected, found) = (show(expected), show(found));
                 lines.push(format!(
-                    "{}: {labels:?} at {at:?}: Prometheus {expected}, ours {found}{served}",
+                    "{}: {labels:?} at {at:?}: Prometheus {expected}, ours {found} ({what}){served}",
                     job.name
                 ));
             }
@@ -240,7 +247,7 @@ fn prometheus_yml(jobs: &[Job], targets: &Targets) -> String {
     config
 }
 
-fn our_run(job: &Job, targets: &Targets, receiver: &Receiver) -> Command {
+fn our_run(job: &Job, targets: &Targets, receiver: &Receiver, sent: &Onward) -> Command {
     let (address, path) = targets.address(Side::Ours, &job.name);
     let mut command = Command::new(env!("CARGO_BIN_EXE_docker-remote-write"));
     command
@@ -254,5 +261,8 @@ fn our_run(job: &Job, targets: &Targets, receiver: &Receiver) -> Command {
         .env("JOB", &job.name)
         .env("INSTANCE", format!("host-{}", job.name))
         .envs(job.settings.iter().copied());
+    if native::is_job(&job.name) {
+        command.env("REMOTE_WRITE_CONFIG", sent.endpoint());
+    }
     command
 }

@@ -18,6 +18,10 @@ const TAKEN: (&str, &str) = ("SCRAPE_NATIVE_HISTOGRAMS", "true");
 /// The instances of all jobs here, as a regex.
 pub(super) const INSTANCES: &str = "host-native.*";
 
+pub(super) fn is_job(name: &str) -> bool {
+    name.starts_with("native")
+}
+
 pub(super) fn is_instance(instance: &str) -> bool {
     instance.starts_with("host-native")
 }

@@ -35,6 +35,14 @@ impl Onward {
         Onward { port, came }
     }
 
+    /// For our `REMOTE_WRITE_CONFIG`: what is sent, before a receiver makes anything of it.
+    pub(super) fn endpoint(&self) -> String {
+        format!(
+            "[{{url: 'http://127.0.0.1:{}/', name: onward, protobuf_message: prometheus.WriteRequest}}]",
+            self.port
+        )
+    }
+
     /// For a prometheus.yml. One shard, so everything comes in the order of the log; series of `instance` alone, a regex.
     pub(super) fn config(&self, instance: &str) -> String {
         format!(
