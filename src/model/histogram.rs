@@ -60,9 +60,14 @@ pub struct Span {
     pub length: u32,
 }
 
-/// The index of a bucket is none of 32 bits.
+/// Why a bucket cannot stand where it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IndexOverflow;
+pub enum IndexFault {
+    /// Its index, or the gap before it, is none of 32 bits.
+    Overflow,
+    /// It is so many buckets before the end of those before.
+    Behind(i64),
+}
 
 impl<N> Side<N> {
     /// Makes it empty, and keeps its memory.
@@ -72,19 +77,20 @@ impl<N> Side<N> {
         self.next = 0;
     }
 
-    /// Adds a bucket behind those before; `index` is larger than theirs.
+    /// Adds a bucket behind those before.
     ///
     /// # Errors
-    /// When the index, or the gap before it, does not fit a span.
-    pub fn push(&mut self, index: i64, count: N) -> Result<(), IndexOverflow> {
-        match self.spans.last_mut().filter(|_| index == self.next) {
-            Some(span) => span.length += 1,
-            None => {
-                let offset = i32::try_from(index - self.next).map_err(|_| IndexOverflow)?;
+    /// When it is not behind them, or a span cannot tell where it is.
+    pub fn push(&mut self, index: i64, count: N) -> Result<(), IndexFault> {
+        i32::try_from(index).map_err(|_| IndexFault::Overflow)?;
+        match self.spans.last_mut() {
+            Some(_) if index < self.next => return Err(IndexFault::Behind(self.next - index)),
+            Some(span) if index == self.next => span.length += 1,
+            Some(_) | None => {
+                let offset = i32::try_from(index - self.next).map_err(|_| IndexFault::Overflow)?;
                 self.spans.push(Span { offset, length: 1 });
             }
         }
-        i32::try_from(index).map_err(|_| IndexOverflow)?;
         self.next = index + 1;
         self.counts.push(count);
         Ok(())

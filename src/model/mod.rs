@@ -12,7 +12,7 @@ pub use clock::Clock;
 pub use escaping::{Escaping, NameOf};
 pub use histogram::{
     Buckets, CUSTOM_BOUNDS_SCHEMA, EXPONENTIAL_SCHEMAS, Histogram, HistogramKind, HistogramSample,
-    HistogramSize, IndexOverflow, SampleKind, Side, Span,
+    HistogramSize, IndexFault, SampleKind, Side, Span,
 };
 pub use labels::{Labels, METRIC_NAME};
 pub use metric_type::MetricType;

@@ -76,15 +76,15 @@ pub enum HistogramReason {
     /// Custom bounds (-53) have no place in this format.
     #[error("schema {0} is none of -4 to 8")]
     Schema(i32),
-    /// Only the first span may begin below zero.
-    #[error("{side} span {span} begins {offset} buckets behind the one before")]
-    SpanOffset {
+    /// Buckets with observations ascend.
+    #[error("{side} bucket {bucket} begins {buckets} before the end of the one before")]
+    Descends {
         /// On which side of zero.
         side: Sign,
         /// From 1.
-        span: usize,
-        /// What is negative.
-        offset: i64,
+        bucket: usize,
+        /// How many too far down.
+        buckets: i64,
     },
     /// As many buckets as the spans say.
     #[error("the {side} spans have {spans} buckets, and there are {buckets}")]

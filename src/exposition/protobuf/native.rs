@@ -6,7 +6,7 @@ use super::error::{HistogramReason, MessageFault, Sign};
 use super::metric::{Distribution, FoundExemplar, exemplar, narrow};
 use super::normal;
 use super::wire::{Field, Fields, Value};
-use crate::model::{self, EXPONENTIAL_SCHEMAS, Histogram};
+use crate::model::{self, EXPONENTIAL_SCHEMAS, Histogram, IndexFault};
 
 /// Buckets on one side of zero.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ impl Side {
         let mut indices = self.indices(sign, self.deltas.len())?;
         let (mut last, mut sum) = (0_i64, 0_u128);
         for (bucket, delta) in self.deltas.iter().enumerate() {
-            let index = indices.next(sign)?;
+            let index = indices.next();
             last = last.wrapping_add(*delta);
             let Ok(count) = u64::try_from(last) else {
                 #[expect(clippy::cast_precision_loss, reason = "for the message")]
@@ -120,7 +120,7 @@ impl Side {
             };
             sum += u128::from(count);
             if count > 0 {
-                side.push(index, count).map_err(|_| HistogramReason::Index { side: sign })?;
+                side.push(index, count).map_err(|fault| misplaced(sign, bucket, fault))?;
             }
         }
         Ok(sum)
@@ -129,12 +129,12 @@ impl Side {
     fn write_floats(&self, sign: Sign, side: &mut model::Side<f64>) -> Result<(), HistogramReason> {
         let mut indices = self.indices(sign, self.counts.len())?;
         for (bucket, count) in self.counts.iter().copied().enumerate() {
-            let index = indices.next(sign)?;
+            let index = indices.next();
             if count < 0.0 {
                 return Err(HistogramReason::NegativeCount { side: sign, bucket: bucket + 1, count });
             }
             if count != 0.0 {
-                side.push(index, count).map_err(|_| HistogramReason::Index { side: sign })?;
+                side.push(index, count).map_err(|fault| misplaced(sign, bucket, fault))?;
             }
         }
         Ok(())
@@ -145,7 +145,7 @@ impl Side {
         if spans != buckets {
             return Err(HistogramReason::SpanLengths { side, spans, buckets });
         }
-        Ok(Indices { spans: &self.spans, at: 0, left: 0, end: None })
+        Ok(Indices { spans: &self.spans, at: 0, left: 0, end: 0 })
     }
 }
 
@@ -156,29 +156,31 @@ struct Indices<'a> {
     at: usize,
     /// Buckets left of the one before.
     left: u32,
-    /// The index behind the last bucket; `None` before the first.
-    end: Option<i64>,
+    /// The index behind the last bucket.
+    end: i64,
 }
 
 impl Indices<'_> {
     /// The index of the next bucket; there are as many as the lengths of the spans say.
-    fn next(&mut self, side: Sign) -> Result<i64, HistogramReason> {
-        let mut offset = 0;
+    fn next(&mut self) -> i64 {
         while self.left == 0
             && let Some((gap, length)) = self.spans.get(self.at)
         {
-            // Of an empty span only the offset counts: it adds to that of the next one.
-            offset += i64::from(*gap);
+            self.end += i64::from(*gap);
             self.left = *length;
             self.at += 1;
         }
-        if offset < 0 && self.end.is_some() {
-            return Err(HistogramReason::SpanOffset { side, span: self.at, offset });
-        }
         self.left = self.left.saturating_sub(1);
-        let index = self.end.unwrap_or_default() + offset;
-        self.end = Some(index + 1);
-        Ok(index)
+        self.end += 1;
+        self.end - 1
+    }
+}
+
+/// An offset below zero matters where there is a bucket on both sides of it: Prometheus leaves empty spans and buckets out before it looks.
+fn misplaced(side: Sign, bucket: usize, fault: IndexFault) -> HistogramReason {
+    match fault {
+        IndexFault::Overflow => HistogramReason::Index { side },
+        IndexFault::Behind(buckets) => HistogramReason::Descends { side, bucket: bucket + 1, buckets },
     }
 }
 

@@ -187,6 +187,19 @@ fn empty_buckets_and_spans_are_left_out_as_prometheus_leaves_them_out() {
 }
 
 #[test]
+fn an_offset_below_zero_is_taken_where_prometheus_has_left_out_what_is_before_it() {
+    let behind = client::Histogram {
+        sample_count: Some(2),
+        positive_span: spans(&[(3, 2), (-4, 1), (5, 1), (-3, 1)]),
+        // Empty at 3 and 4, one at 1, empty at 7, one at 5.
+        positive_delta: vec![0, 0, 1, -1, 1],
+        ..Default::default()
+    };
+    let expected = Buckets { count: 2, positive: side(&[(1, 1), (5, 1)]), ..Buckets::default() };
+    assert_eq!(only(behind), Histogram::Integer(expected));
+}
+
+#[test]
 fn a_sum_that_is_no_number_is_the_normal_nan_and_leaves_observations_outside_of_buckets() {
     for bits in [STALE_MARKER_BITS, f64::NAN.to_bits(), NORMAL_NAN_BITS] {
         let sample_sum = Some(f64::from_bits(bits));
@@ -207,7 +220,7 @@ fn what_prometheus_refuses_fails_the_exposition_with_its_reason() {
         (client::Histogram { schema: Some(-53), ..integer() }, HistogramReason::Schema(-53)),
         (
             client::Histogram { positive_span: spans(&[(0, 2), (-1, 1)]), ..integer() },
-            HistogramReason::SpanOffset { side: Sign::Positive, span: 2, offset: -1 },
+            HistogramReason::Descends { side: Sign::Positive, bucket: 3, buckets: 1 },
         ),
         (
             client::Histogram { negative_span: spans(&[(-2, 3)]), ..integer() },
