@@ -39,6 +39,9 @@ pub(super) struct Families {
     headers: Headers,
 }
 
+/// So many bytes of lines are remembered as they stood; an engine has 10 KiB. Those behind are read each time.
+const MAX_HEADERS: usize = 256 << 10;
+
 /// The `# HELP` and `# TYPE` lines of the last scrape in their order: the next one mostly has the same.
 #[derive(Debug, Default)]
 struct Headers {
@@ -70,7 +73,11 @@ impl Headers {
     /// In the place of the expected one and all behind it, unless it is that one.
     fn put(&mut self, line: &[u8], family: FamilyRef, in_force: Option<MetricType>) {
         if self.line(self.at) != line {
-            self.text.truncate(self.at.checked_sub(1).map_or(0, |before| self.all[before].end));
+            let start = self.at.checked_sub(1).map_or(0, |before| self.all[before].end);
+            if start + line.len() > MAX_HEADERS {
+                return;
+            }
+            self.text.truncate(start);
             self.text.extend_from_slice(line);
             self.all.truncate(self.at);
         }
@@ -116,7 +123,7 @@ impl Families {
 
     /// How many bytes all this takes, as an estimate (see [`footprint`]).
     pub(super) fn weight(&self) -> usize {
-        self.weight + self.headers.text.len()
+        self.weight
     }
 
     /// The line that is expected next, with its line break, if it says nothing new; and the type that is in force behind it, if that is what

@@ -319,7 +319,7 @@ impl Ingest {
     }
 
     /// Hands a sample on, unless it would break the order of its series.
-    #[inline]
+    #[inline(always)]
     fn admit(&mut self, slot: u32, value: f64, own: Option<i64>, timestamp: i64) -> Result<(), Discard> {
         let scrape = self.scrape;
         let at = own.unwrap_or(timestamp);
