@@ -188,7 +188,8 @@ async fn rw_1_07_and_2_23_native_histograms_arrive_bit_for_bit_and_each_once_ove
         Books::of("default", &said).assert_closed();
 
         let (integers, floats) = (story.histograms("h"), story.histograms("f"));
-        assert!(integers.len() >= 5, "{message}: {integers:?}");
+        // The scrape of the moment is lost with a kill, and leaves no trace with SIGTERM.
+        assert!(integers.len() >= 4, "{message}: {integers:?}");
         assert_eq!(integers.len(), floats.len());
         for (integer, float) in integers.iter().zip(&floats) {
             let is_of_before = integer.count == Some(Count::CountInt(5));
