@@ -119,17 +119,8 @@ fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
     let endpoints = read_endpoints(reader, reload_interval);
     let queue = read_queue(reader);
     let scrape = target::read(reader, hostname);
-    if let (Some(endpoints), Some(scrape)) = (&endpoints, &scrape)
-        && scrape.histograms.converted
-    {
-        for remote::Config { name, .. } in
-            endpoints.iter().filter(|one| one.message == remote::ProtobufMessage::V1)
-        {
-            let text = format!(
-                "the endpoint {name} is sent 1.0, which has no custom buckets: these histograms are dropped there"
-            );
-            reader.warn(target::CONVERTED, text);
-        }
+    if scrape.as_ref().is_some_and(|scrape| scrape.histograms.converted) {
+        warn_of_custom_buckets(reader, endpoints.as_deref().unwrap_or_default());
     }
     let shutdown_drain_timeout = read_drain_timeout(reader);
     let stale_markers_on_stop = reader.boolean("STALE_MARKERS_ON_STOP");
@@ -150,6 +141,17 @@ fn read(reader: &mut Reader<'_>, hostname: &str) -> Option<Config> {
         sandbox: sandbox?,
         telemetry: telemetry?,
     })
+}
+
+/// An endpoint whose settings say 1.0 gets none of them.
+fn warn_of_custom_buckets(reader: &mut Reader<'_>, endpoints: &[remote::Config]) {
+    for endpoint in endpoints.iter().filter(|endpoint| endpoint.message == remote::ProtobufMessage::V1) {
+        let name = &endpoint.name;
+        let text = format!(
+            "the endpoint {name} is sent 1.0, which has no custom buckets: these histograms are dropped there"
+        );
+        reader.warn(target::CONVERTED, text);
+    }
 }
 
 /// The endpoint of the flat settings, then those of the list. `None` only beside a problem.

@@ -19,9 +19,10 @@ const LABEL: &str =
 const PROTOCOLS: &str = "PrometheusProto, OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0 and PrometheusText0.0.4, any of them \
                          once, with commas between them";
 
-/// What selects metrics by name.
 /// Of labels or their bytes.
 const LABEL_COUNT: Kind = Kind::Count(Limits { zero: true, min: 1, max: u64::MAX });
+
+/// What selects metrics by name.
 const NAMES: &str = "a regular expression (RE2) for the whole name, histogram suffixes included";
 
 pub(super) const HOST: &[Setting] = &[
