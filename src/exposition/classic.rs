@@ -112,24 +112,13 @@ mod tests {
         classic.convert(&mut histogram).map(|()| histogram)
     }
 
-    fn side<N>(buckets: impl IntoIterator<Item = (i64, N)>) -> Side<N>
-    where
-        N: Default,
-    {
-        let mut side = Side::default();
-        for (index, count) in buckets {
-            side.push(index, count).unwrap();
-        }
-        side
-    }
-
     #[test]
     fn buckets_keep_their_bounds_and_count_for_themselves() {
         let expected = Histogram::Integer(Buckets {
             schema: -53,
             count: 7,
             sum: 1.5,
-            positive: side([(0, 2), (2, 4), (3, 1)]),
+            positive: Side::of([(0, 2), (2, 4), (3, 1)]),
             custom_bounds: vec![0.5, 1.0, 2.5],
             ..Buckets::default()
         });
@@ -144,13 +133,13 @@ mod tests {
     #[test]
     fn what_is_not_whole_becomes_floats_and_nothing_at_all_is_one_without_buckets() {
         let Ok(Histogram::Float(read)) = converted(&[(1.0, 0.5), (2.0, 0.75)], Some(3.0)) else { panic!() };
-        assert_eq!((read.positive, read.count), (side([(0, 0.5), (1, 0.25), (2, 2.25)]), 3.0));
+        assert_eq!((read.positive, read.count), (Side::of([(0, 0.5), (1, 0.25), (2, 2.25)]), 3.0));
         let Ok(Histogram::Float(large)) = converted(&[(1.0, 1e300)], None) else { panic!() };
         assert_eq!(large.count.to_bits(), 1e300_f64.to_bits());
         let Ok(Histogram::Integer(empty)) = converted(&[], None) else { panic!() };
         assert_eq!((empty.count, empty.schema, &empty.custom_bounds[..]), (0, -53, &[][..]));
         let Ok(Histogram::Integer(one)) = converted(&[], Some(4.0)) else { panic!() };
-        assert_eq!(one.positive, side([(0, 4)]));
+        assert_eq!(one.positive, Side::of([(0, 4)]));
     }
 
     #[test]

@@ -97,6 +97,18 @@ impl<N> Side<N> {
     }
 }
 
+#[cfg(test)]
+impl<N: Default> Side<N> {
+    /// Buckets by their indices, which ascend.
+    pub(crate) fn of(buckets: impl IntoIterator<Item = (i64, N)>) -> Self {
+        let mut side = Self::default();
+        for (index, count) in buckets {
+            side.push(index, count).unwrap();
+        }
+        side
+    }
+}
+
 impl<N: Default> Buckets<N> {
     /// Makes it one without observations, and keeps its memory.
     pub fn clear(&mut self) {

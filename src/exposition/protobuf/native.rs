@@ -6,7 +6,7 @@ use super::error::{HistogramReason, MessageFault, Sign};
 use super::metric::{Distribution, FoundExemplar, exemplar, narrow};
 use super::normal;
 use super::wire::{Field, Fields, Value};
-use crate::model::{self, EXPONENTIAL_SCHEMAS, Histogram, IndexFault};
+use crate::model::{self, Buckets, EXPONENTIAL_SCHEMAS, Histogram, IndexFault};
 
 /// Buckets on one side of zero.
 #[derive(Debug, Default)]
@@ -87,21 +87,25 @@ impl Native {
         if whole.count_float > 0.0 || self.zero_count_float > 0.0 {
             let buckets = histogram.as_float();
             (buckets.count, buckets.zero_count) = (whole.count_float, self.zero_count_float);
-            (buckets.schema, buckets.sum, buckets.is_gauge) = (self.schema, sum, is_gauge);
-            buckets.zero_threshold = self.zero_threshold;
+            self.write_head(sum, is_gauge, buckets);
             self.negative.write_floats(Sign::Negative, &mut buckets.negative)?;
             return self.positive.write_floats(Sign::Positive, &mut buckets.positive);
         }
         let buckets = histogram.as_integer();
         (buckets.count, buckets.zero_count) = (whole.count, self.zero_count);
-        (buckets.schema, buckets.sum, buckets.is_gauge) = (self.schema, sum, is_gauge);
-        buckets.zero_threshold = self.zero_threshold;
+        self.write_head(sum, is_gauge, buckets);
         let negative = self.negative.write_integers(Sign::Negative, &mut buckets.negative)?;
         let positive = self.positive.write_integers(Sign::Positive, &mut buckets.positive)?;
         let found = negative + positive + u128::from(self.zero_count);
         // What is not a number is in no bucket.
         let is_off = if sum.is_nan() { found > whole.count.into() } else { found != whole.count.into() };
         if is_off { Err(HistogramReason::Count { buckets: found, count: whole.count }) } else { Ok(()) }
+    }
+
+    /// What both kinds have.
+    fn write_head<N>(&self, sum: f64, is_gauge: bool, buckets: &mut Buckets<N>) {
+        (buckets.schema, buckets.zero_threshold) = (self.schema, self.zero_threshold);
+        (buckets.sum, buckets.is_gauge) = (sum, is_gauge);
     }
 }
 

@@ -42,13 +42,7 @@ impl Spelling {
             if !self.labels.is_empty() {
                 self.labels.push(b',');
             }
-            let name = &body[name.clone()];
-            match std::str::from_utf8(name) {
-                Ok(text) if is_classic(text, LABEL_START, LABEL) => self.labels.extend_from_slice(name),
-                Ok(_) | Err(_) => push_quoted(name, &mut self.labels),
-            }
-            self.labels.push(b'=');
-            push_quoted(&body[value.clone()], &mut self.labels);
+            push_label(&body[name.clone()], &body[value.clone()], &mut self.labels);
         }
     }
 
@@ -117,18 +111,22 @@ pub(in crate::exposition) fn spell_series(labels: &Labels, out: &mut Vec<u8>) {
     }
     for (name, value) in labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
         out.push(separator);
-        if is_classic(name, LABEL_START, LABEL) {
-            out.extend_from_slice(name.as_bytes());
-        } else {
-            push_quoted(name.as_bytes(), out);
-        }
-        out.push(b'=');
-        push_quoted(value.as_bytes(), out);
+        push_label(name.as_bytes(), value.as_bytes(), out);
         separator = b',';
     }
     if separator == b',' {
         out.push(b'}');
     }
+}
+
+/// `name="value"`; a name that is no classic one is quoted.
+fn push_label(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    match std::str::from_utf8(name) {
+        Ok(text) if is_classic(text, LABEL_START, LABEL) => out.extend_from_slice(name),
+        Ok(_) | Err(_) => push_quoted(name, out),
+    }
+    out.push(b'=');
+    push_quoted(value, out);
 }
 
 fn is_classic(name: &str, start: u8, part: u8) -> bool {

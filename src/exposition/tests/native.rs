@@ -64,14 +64,6 @@ fn spans(spans: &[(i32, u32)]) -> Vec<BucketSpan> {
     spans.iter().map(span).collect()
 }
 
-fn side<N: Clone + Default>(buckets: &[(i64, N)]) -> Side<N> {
-    let mut side = Side::default();
-    for (index, count) in buckets {
-        side.push(*index, count.clone()).unwrap();
-    }
-    side
-}
-
 /// 7 observations: 1 around zero, 3 below, 3 above.
 fn integer() -> client::Histogram {
     client::Histogram {
@@ -109,8 +101,8 @@ fn rw_2_23_integer_and_float_histograms_are_read_with_all_their_fields() {
         sum: 1.5,
         zero_threshold: 0.001,
         zero_count: 1,
-        negative: side(&[(-2, 1), (-1, 2)]),
-        positive: side(&[(0, 1), (1, 1), (5, 1)]),
+        negative: Side::of([(-2, 1), (-1, 2)]),
+        positive: Side::of([(0, 1), (1, 1), (5, 1)]),
         custom_bounds: vec![],
         is_gauge: false,
     };
@@ -124,7 +116,7 @@ fn rw_2_23_integer_and_float_histograms_are_read_with_all_their_fields() {
         zero_threshold: 0.5,
         zero_count: 0.5,
         negative: Side::default(),
-        positive: side(&[(7, 1.5), (9, 1.5)]),
+        positive: Side::of([(7, 1.5), (9, 1.5)]),
         custom_bounds: vec![],
         is_gauge: false,
     };
@@ -182,7 +174,7 @@ fn empty_buckets_and_spans_are_left_out_as_prometheus_leaves_them_out() {
         positive_delta: vec![0, 1, -1, 0, 1, -1, 2, -2],
         ..Default::default()
     };
-    let expected = Buckets { count: 4, positive: side(&[(4, 1), (7, 1), (10, 2)]), ..Buckets::default() };
+    let expected = Buckets { count: 4, positive: Side::of([(4, 1), (7, 1), (10, 2)]), ..Buckets::default() };
     assert_eq!(only(sparse), Histogram::Integer(expected));
 }
 
@@ -195,7 +187,7 @@ fn an_offset_below_zero_is_taken_where_prometheus_has_left_out_what_is_before_it
         positive_delta: vec![0, 0, 1, -1, 1],
         ..Default::default()
     };
-    let expected = Buckets { count: 2, positive: side(&[(1, 1), (5, 1)]), ..Buckets::default() };
+    let expected = Buckets { count: 2, positive: Side::of([(1, 1), (5, 1)]), ..Buckets::default() };
     assert_eq!(only(behind), Histogram::Integer(expected));
 }
 

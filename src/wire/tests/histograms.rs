@@ -4,14 +4,6 @@ use super::*;
 use crate::model::{Buckets, Histogram, HistogramKind, HistogramSample, STALE_MARKER_BITS, Side};
 use crate::wire::v2;
 
-fn side<N: Default>(buckets: impl IntoIterator<Item = (i64, N)>) -> Side<N> {
-    let mut side = Side::default();
-    for (index, count) in buckets {
-        side.push(index, count).unwrap();
-    }
-    side
-}
-
 fn integer(seed: u64) -> Histogram {
     Histogram::Integer(Buckets {
         schema: 8,
@@ -19,8 +11,8 @@ fn integer(seed: u64) -> Histogram {
         sum: -0.0,
         zero_threshold: 1e-128,
         zero_count: seed,
-        negative: side([(-3, seed), (-2, 5)]),
-        positive: side([(i64::from(i32::MAX) - 1, seed)]),
+        negative: Side::of([(-3, seed), (-2, 5)]),
+        positive: Side::of([(i64::from(i32::MAX) - 1, seed)]),
         custom_bounds: vec![],
         is_gauge: seed.is_multiple_of(2),
     })
@@ -34,7 +26,7 @@ fn float() -> Histogram {
         zero_threshold: 0.0,
         zero_count: 0.25,
         negative: Side::default(),
-        positive: side([(0, 0.125), (1, 0.0625), (9, 1e300)]),
+        positive: Side::of([(0, 0.125), (1, 0.0625), (9, 1e300)]),
         custom_bounds: vec![],
         is_gauge: false,
     })
@@ -45,7 +37,7 @@ fn custom() -> Histogram {
         schema: -53,
         count: 3,
         sum: 7.0,
-        positive: side([(0, 1), (2, 2)]),
+        positive: Side::of([(0, 1), (2, 2)]),
         custom_bounds: vec![-1.0, 0.0, 2.5],
         ..Buckets::default()
     })
