@@ -45,19 +45,15 @@ impl<'a> Beside<'a> {
         exemplar.min(until(histograms.get(histogram).map(|histogram| histogram.sample)))
     }
 
-    /// What a sample, by its number in the record, is or has beside a plain value, if there is anything.
-    pub(super) fn of(&self, number: usize) -> Option<Extras<'a>> {
+    /// What a sample, by its number in the record, is or has beside a plain value.
+    pub(super) fn of(&self, number: usize) -> Extras<'a> {
         let Scrape { samples: _, exemplars, histograms } = *self.scrape;
-        if exemplars.is_empty() && histograms.is_empty() {
-            return None;
-        }
         let sample = self.first + number;
         let from = exemplars.partition_point(|exemplar| exemplar.sample < sample);
         let to = exemplars.partition_point(|exemplar| exemplar.sample <= sample);
         let at = histograms.binary_search_by_key(&sample, |histogram| histogram.sample);
         let histogram = at.ok().map(|at| &histograms[at].histogram);
-        let extras = Extras { histogram, exemplars: &exemplars[from..to] };
-        (histogram.is_some() || !extras.exemplars.is_empty()).then_some(extras)
+        Extras { histogram, exemplars: &exemplars[from..to] }
     }
 }
 

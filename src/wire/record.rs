@@ -153,12 +153,6 @@ impl Table {
         count
     }
 
-    /// Appends a series with nothing but its sample.
-    fn append_plain(&mut self, block: &Block, sample: &SampleRef) {
-        let field = field::started_sample_field(sample.value, sample.timestamp, sample.start);
-        self.append(block, field.as_slice(), (sample.slot, sample.generation));
-    }
-
     /// Appends a series with these fields for its data; one that is not to be repeated with them has no slot.
     fn append(&mut self, block: &Block, data: &[u8], (slot, generation): (u32, u32)) {
         field::put_len(TIMESERIES, block.end - block.start + data.len(), &mut self.series);
@@ -349,7 +343,7 @@ impl RecordEncoder {
         &mut self,
         at: usize,
         sample: &SampleRef,
-        extras: Option<Extras<'_>>,
+        extras: Extras<'_>,
         describe: &impl Fn(u32) -> Description<'d>,
     ) {
         let slot = sample.slot as usize;
@@ -363,11 +357,8 @@ impl RecordEncoder {
             encode_block(block, table, &mut self.refs, describe(sample.slot));
             (block.generation, block.table, block.epoch) = (sample.generation, number, table.epoch);
         }
-        let Some(Extras { histogram, exemplars }) = extras else {
-            table.append_plain(block, sample);
-            return;
-        };
-        let SampleRef { value, timestamp, start, .. } = *sample;
+        let Extras { histogram, exemplars } = extras;
+        let SampleRef { slot, generation, value, timestamp, start } = *sample;
         self.data.clear();
         match histogram {
             Some(histogram) => self.histograms.put(histogram, timestamp, start, &mut self.data),
@@ -382,7 +373,8 @@ impl RecordEncoder {
                 put_exemplar(exemplar, &mut table.symbols, &mut self.refs, &mut self.data);
             }
         }
-        table.append(block, &self.data, NOT_REPEATED);
+        let is_plain = histogram.is_none() && exemplars.is_empty();
+        table.append(block, &self.data, if is_plain { (slot, generation) } else { NOT_REPEATED });
     }
 }
 
