@@ -126,54 +126,46 @@ pub enum ScrapeError {
     },
 }
 
+/// Where the series is that an error is about.
+#[derive(Clone, Debug)]
+pub(super) enum Site {
+    /// In several lines of text, of which one is told.
+    Line(Place),
+    /// In a protobuf exposition, which has messages and no lines: the message, from 1, and the byte within the body.
+    Message(u32, usize),
+}
+
 impl ScrapeError {
-    /// What is wrong with a series that stands in several lines, told of one of them.
-    pub(super) fn in_line(self, place: Place) -> Self {
-        match self {
-            Self::Parse(ParseError { reason, .. }) => {
-                let Place { line, column, excerpt } = place;
+    /// What is wrong with a series that no line says as it was read, told of where it stands.
+    pub(super) fn told_of(self, site: Site) -> Self {
+        match (self, site) {
+            (Self::Parse(ParseError { reason, .. }), Site::Line(Place { line, column, excerpt })) => {
                 Self::Parse(ParseError { line, column, reason, excerpt })
             }
-            Self::Relabelled { place: _, reason } => Self::Relabelled { place, reason },
-            Self::Connect { .. }
-            | Self::Exchange { .. }
-            | Self::Timeout { .. }
-            | Self::Status { .. }
-            | Self::ContentType { .. }
-            | Self::BodySize { .. }
-            | Self::Message(_)
-            | Self::Panicked
-            | Self::RelabelledMessage { .. }
-            | Self::TooLong { .. }
-            | Self::Memory { .. }
-            | Self::LabelLimit { .. }
-            | Self::SampleLimit { .. } => self,
-        }
-    }
-
-    /// What is wrong with a series, told of a protobuf exposition: it has messages, and no lines.
-    pub(super) fn in_message(self, (message, offset): (u32, usize)) -> Self {
-        match self {
-            Self::Parse(ParseError { reason, excerpt, .. }) => {
+            (Self::Parse(ParseError { reason, excerpt, .. }), Site::Message(message, offset)) => {
                 let reason = MessageReason::Series { reason, excerpt };
                 Self::Message(MessageError { message, offset, reason })
             }
-            Self::Relabelled { place, reason } => {
+            (Self::Relabelled { place: _, reason }, Site::Line(place)) => Self::Relabelled { place, reason },
+            (Self::Relabelled { place, reason }, Site::Message(message, offset)) => {
                 Self::RelabelledMessage { message, offset, reason, series: place.excerpt }
             }
-            Self::Connect { .. }
-            | Self::Exchange { .. }
-            | Self::Timeout { .. }
-            | Self::Status { .. }
-            | Self::ContentType { .. }
-            | Self::BodySize { .. }
-            | Self::Message(_)
-            | Self::Panicked
-            | Self::RelabelledMessage { .. }
-            | Self::TooLong { .. }
-            | Self::Memory { .. }
-            | Self::LabelLimit { .. }
-            | Self::SampleLimit { .. } => self,
+            (
+                other @ (Self::Connect { .. }
+                | Self::Exchange { .. }
+                | Self::Timeout { .. }
+                | Self::Status { .. }
+                | Self::ContentType { .. }
+                | Self::BodySize { .. }
+                | Self::Message(_)
+                | Self::Panicked
+                | Self::RelabelledMessage { .. }
+                | Self::TooLong { .. }
+                | Self::Memory { .. }
+                | Self::LabelLimit { .. }
+                | Self::SampleLimit { .. }),
+                Site::Line(_) | Site::Message(..),
+            ) => other,
         }
     }
 }

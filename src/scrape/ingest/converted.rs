@@ -1,15 +1,16 @@
-//! Text whose classic histograms are taken as native ones (`CONVERT_CLASSIC_HISTOGRAMS_TO_NHCB`).
+//! Text whose classic histograms may be taken as native ones (`CONVERT_CLASSIC_HISTOGRAMS_TO_NHCB`).
 
 use super::formats::{is_too_long, too_long};
 use super::{Ingest, Report, ScrapeError};
-use crate::exposition::{Collation, Entry, Gathered, OpenMetricsParser, Parser, is_created};
+use crate::exposition::{Collation, Entry, Gathered, Parser};
 use crate::model::Histogram;
+use crate::scrape::error::Site;
 
 /// What is known behind the last line.
 #[derive(Debug, Default)]
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     /// Of the last `# TYPE`.
-    family: String,
+    pub(super) family: String,
     waiting: Collation<'a>,
     histogram: Histogram,
 }
@@ -37,51 +38,27 @@ impl Ingest {
         self.append_gathered(&mut reading, timestamp, report)
     }
 
-    pub(super) fn append_openmetrics_converted(
-        &mut self,
-        body: &[u8],
-        timestamp: i64,
-        report: &mut Report,
-    ) -> Result<(), ScrapeError> {
-        let mut parser = OpenMetricsParser::new(body);
-        let mut reading = Reading::default();
-        let starts = self.rules.created_timestamps;
-        while let Some(entry) = parser.next() {
-            match entry? {
-                long if is_too_long(&long) => return Err(too_long(parser.line())),
-                Entry::Series(series) if starts && is_created(&series, &reading.family) => {}
-                Entry::Series(series) => {
-                    let start = self.created.of(&series, &reading.family).filter(|_| starts);
-                    let one = Gathered { series, exemplar: parser.exemplar(), start };
-                    self.gather(one, &mut reading, timestamp, report)?;
-                }
-                other => self.end_family(&other, &mut reading, timestamp, report)?,
-            }
-            self.check_memory(body, report)?;
-        }
-        self.append_gathered(&mut reading, timestamp, report)
-    }
-
-    /// A series joins the histogram that is being gathered, or ends it.
-    fn gather<'a>(
+    /// A series joins the histogram that is being gathered, or ends it; without conversion none is.
+    pub(super) fn gather<'a>(
         &mut self,
         one: Gathered<'a>,
         reading: &mut Reading<'a>,
         timestamp: i64,
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
-        if reading.waiting.take(one, &reading.family) {
+        let is_converted = self.rules.histograms.converted;
+        if is_converted && reading.waiting.take(one, &reading.family) {
             return Ok(());
         }
         self.append_gathered(reading, timestamp, report)?;
-        if reading.waiting.take(one, &reading.family) {
+        if is_converted && reading.waiting.take(one, &reading.family) {
             return Ok(());
         }
         self.append_classic(&one, timestamp, report)
     }
 
     /// What is no series ends the histogram that is being gathered.
-    fn end_family(
+    pub(super) fn end_family(
         &mut self,
         entry: &Entry<'_>,
         reading: &mut Reading<'_>,
@@ -97,7 +74,7 @@ impl Ingest {
     }
 
     /// Takes in what was gathered: as a histogram, and as series where it makes none, or where both are wanted.
-    fn append_gathered(
+    pub(super) fn append_gathered(
         &mut self,
         reading: &mut Reading<'_>,
         timestamp: i64,
@@ -115,7 +92,7 @@ impl Ingest {
                 let beside = (first.start, exemplars.into_iter());
                 let taken = self.append_histogram(&series, write, beside, timestamp, report);
                 // Of a series that nobody has written the first of its lines is told.
-                taken.map_err(|error| error.in_line(first.series.place()))?;
+                taken.map_err(|error| error.told_of(Site::Line(first.series.place())))?;
                 true
             }
             None => false,

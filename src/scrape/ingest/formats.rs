@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
+use super::converted::Reading;
 use super::{Ingest, Line, Report, ScrapeError};
 use crate::exposition::{
-    self, Entry, Format, LONGEST, MessageError, OpenMetricsParser, Parser, ProtobufParser, is_created,
+    self, Entry, Format, Gathered, LONGEST, MessageError, OpenMetricsParser, Parser, ProtobufParser,
+    is_created,
 };
 use crate::model::Histogram;
+use crate::scrape::error::Site;
 
 impl Ingest {
     /// As [`Ingest::scrape_as`], in text format 0.0.4.
@@ -84,34 +87,23 @@ impl Ingest {
         if self.rules.created_timestamps {
             self.created.collect(body);
         }
-        if self.rules.histograms.converted {
-            return self.append_openmetrics_converted(body, timestamp, report);
-        }
+        let starts = self.rules.created_timestamps;
         let mut parser = OpenMetricsParser::new(body);
-        let mut family = String::new();
+        let mut reading = Reading::default();
         while let Some(entry) = parser.next_like(self.lines.expected()) {
             match entry? {
                 long if is_too_long(&long) => return Err(too_long(parser.line())),
-                Entry::Series(exposed) => {
-                    if self.rules.created_timestamps && is_created(&exposed, &family) {
-                        continue;
-                    }
-                    let before = self.samples.len();
-                    self.append_beside(&exposed, timestamp, report)?;
-                    let start = self.created.of(&exposed, &family).filter(|_| self.rules.created_timestamps);
-                    self.attach(before, start, parser.exemplar().as_ref(), timestamp);
+                Entry::Series(series) if starts && is_created(&series, &reading.family) => {}
+                Entry::Series(series) => {
+                    let start = self.created.of(&series, &reading.family).filter(|_| starts);
+                    let one = Gathered { series, exemplar: parser.exemplar(), start };
+                    self.gather(one, &mut reading, timestamp, report)?;
                 }
-                other => {
-                    if let (Entry::Type { family: name, .. }, true) = (&other, self.rules.created_timestamps)
-                    {
-                        (**name).clone_into(&mut family);
-                    }
-                    self.describe_family(&other);
-                }
+                other => self.end_family(&other, &mut reading, timestamp, report)?,
             }
             self.check_memory(body, report)?;
         }
-        Ok(())
+        self.append_gathered(&mut reading, timestamp, report)
     }
 
     /// A body in delimited protobuf.
@@ -132,26 +124,28 @@ impl Ingest {
                     Some(Err(error)) => break Err(error.into()),
                     Some(Ok(())) => {}
                 }
-                match parser.entry() {
+                let taken = match parser.entry() {
                     Some(Entry::Series(exposed)) => {
                         let before = self.samples.len();
-                        if let Err(error) = self.append_beside(&exposed, timestamp, report) {
-                            break Err(error.in_message(parser.place()));
-                        }
-                        self.attach(before, parser.start_timestamp(), parser.exemplar().as_ref(), timestamp);
+                        self.append_beside(&exposed, timestamp, report).map(|()| {
+                            let (start, exemplar) = (parser.start_timestamp(), parser.exemplar());
+                            self.attach(before, start, exemplar.as_ref(), timestamp);
+                        })
                     }
                     Some(Entry::Histogram(exposed)) => {
                         let write = |histogram: &mut Histogram| parser.histogram(histogram);
                         let beside = (parser.start_timestamp(), parser.histogram_exemplars());
-                        let taken = self.append_histogram(&exposed, write, beside, timestamp, report);
-                        if let Err(error) = taken {
-                            break Err(error.in_message(parser.place()));
-                        }
+                        self.append_histogram(&exposed, write, beside, timestamp, report)
                     }
-                    Some(other) => self.describe_family(&other),
-                    None => {}
-                }
-                if let Err(error) = self.check_memory(body, report) {
+                    Some(other) => {
+                        self.describe_family(&other);
+                        Ok(())
+                    }
+                    None => Ok(()),
+                };
+                let (message, offset) = parser.place();
+                let taken = taken.map_err(|error| error.told_of(Site::Message(message, offset)));
+                if let Err(error) = taken.and_then(|()| self.check_memory(body, report)) {
                     break Err(error);
                 }
             }
