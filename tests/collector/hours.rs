@@ -69,12 +69,15 @@ async fn six_hours_of_scrapes_without_a_receiver_arrive_in_order_and_once() {
     let socket = dir.path().join("metrics.sock");
     let asked = serve_numbered(&socket);
 
-    // Six hours ago, so that it ends about now: the receiver and the last gate have a clock of their own.
-    let began = Instant::now();
-    let epoch = now_ms() - i64::try_from(HOURS.as_millis()).unwrap() - 60_000;
-    let clock = Clock::new(move || epoch + i64::try_from(began.elapsed().as_millis()).unwrap());
     let bench = Bench::new();
     let mut config = bench.config();
+    let schedule = Schedule::new(INTERVAL, &config.scrape.phase);
+    // Six hours ago, so that it ends about now: the receiver and the last gate have a clock of their own.
+    // Half a second before a tick: less than one step of the clock below.
+    let began = Instant::now();
+    let ago = now_ms() - i64::try_from(HOURS.as_millis()).unwrap() - 60_000;
+    let epoch = schedule.next_after(ago) - 500;
+    let clock = Clock::new(move || epoch + i64::try_from(began.elapsed().as_millis()).unwrap());
     config.scrape.address = Address::Unix { socket, path: "/metrics".into() };
     config.scrape.interval = INTERVAL;
     config.scrape.timeout = Duration::from_secs(10);
@@ -96,7 +99,7 @@ async fn six_hours_of_scrapes_without_a_receiver_arrive_in_order_and_once() {
 
     control.start();
     let scrapes = HOURS.as_secs() / INTERVAL.as_secs();
-    let mut tick = Schedule::new(INTERVAL, &config.scrape.phase).next_after(clock.now_ms());
+    let mut tick = schedule.next_after(clock.now_ms());
     for scrape in 1..=scrapes {
         let before = queue.ledger(0).appended;
         while clock.now_ms() <= tick {
