@@ -82,8 +82,8 @@ async fn six_hours_of_scrapes_without_a_receiver_arrive_in_order_and_once() {
     config.scrape.interval = INTERVAL;
     config.scrape.timeout = Duration::from_secs(10);
     let (control, commands) = collector::control();
-    let collector =
-        Collector::new(&config, None, Links::default(), &queue, CollectorMetrics::default()).unwrap();
+    let metrics = bench.metrics.clone();
+    let collector = Collector::new(&config, None, Links::default(), &queue, metrics.clone()).unwrap();
     let cancel = CancellationToken::new();
     let _ended = cancel.clone().drop_guard();
     let collecting = tokio::spawn(collector.with_clock(clock.clone()).run(commands, cancel.clone()));
@@ -98,6 +98,8 @@ async fn six_hours_of_scrapes_without_a_receiver_arrive_in_order_and_once() {
     let sender = remote::spawn(remote, 0, queue.clone(), cancel.clone());
 
     control.start();
+    // Before the clock moves: a collector that is asked later looks for its first tick from there.
+    until("the collector waits for its first tick", || metrics.snapshot().running).await;
     let scrapes = HOURS.as_secs() / INTERVAL.as_secs();
     let mut tick = schedule.next_after(clock.now_ms());
     for scrape in 1..=scrapes {
