@@ -77,6 +77,10 @@ async fn lives(home: &Path, image: &Image, sound: bool) -> Outcome {
 
     let (queue, first) = begin(&directory).await;
     for record in &first.records {
+        // The CRC of nothing is zero: a forged length makes a whole record of a header with zeros at its end.
+        if image.forged && record.payload.is_empty() {
+            continue;
+        }
         let appended = image.appended.iter().any(|appended| {
             let same = (appended.sequence, appended.samples) == (record.sequence, record.samples);
             appended.payload == record.payload && (same || image.forged)
