@@ -64,6 +64,8 @@ pub(super) struct Model {
 #[derive(Default)]
 struct Draft {
     outcome: Outcome,
+    /// What counts against the limit.
+    offered: u64,
     samples: Vec<(Labels, Option<u64>, i64)>,
     /// Lines that the cache has from now on.
     seen: BTreeMap<(String, &'static str), Labels>,
@@ -209,6 +211,7 @@ impl Model {
                 Some((_, Flaw::Series(_))) if self.is_full(&draft) => {
                     draft.outcome.scraped += 1;
                     draft.outcome.post_relabel += 1;
+                    draft.offered += 1;
                 }
                 Some((_, Flaw::Series(_))) => {
                     draft.outcome.scraped += 1;
@@ -229,37 +232,37 @@ impl Model {
                 Some(Line::Comment) | None => {}
             }
         }
-        draft.outcome.failed =
-            self.setup.sample_limit.is_some_and(|limit| draft.outcome.post_relabel > limit);
+        draft.outcome.failed = self.setup.sample_limit.is_some_and(|limit| draft.offered > limit);
         draft
     }
 
     fn is_full(&self, draft: &Draft) -> bool {
-        self.setup.sample_limit.is_some_and(|limit| draft.outcome.post_relabel >= limit)
+        self.setup.sample_limit.is_some_and(|limit| draft.offered >= limit)
     }
 
     fn append(&self, draft: &mut Draft, sample: &Sample, word: &'static str, round: u8, at: i64) {
-        let full = self.is_full(draft);
         draft.outcome.scraped += 1;
         draft.outcome.post_relabel += 1;
-        if full {
-            return;
-        }
         let bound = match word {
             "histogram" if self.setup.normalize_le => "le",
             "summary" if self.setup.normalize_le => "quantile",
             _ => "",
         };
-        let labels = self.labels(sample, bound);
-        let key = (sample.series(), bound);
-        let new = !self.known.contains_key(&key) && !draft.seen.contains_key(&key);
-        draft.exposed.insert(key.clone());
         let own =
             sample.timestamp.filter(|_| self.setup.honor_timestamps).map(|after| EPOCH + i64::from(after));
-        let synthetic = self.own_series(&Outcome::default()).into_iter().any(|own| own.0 == labels);
-        if own.is_none() && !synthetic && !draft.tracked.contains(&labels) {
-            draft.tracked.push(labels.clone());
+        let key = (sample.series(), bound);
+        let new = !self.known.contains_key(&key) && !draft.seen.contains_key(&key);
+        if own.is_none() && !new && draft.exposed.contains(&key) {
+            draft.outcome.duplicate += 1;
+            return;
         }
+        let full = self.is_full(draft);
+        draft.offered += 1;
+        if full {
+            return;
+        }
+        draft.exposed.insert(key.clone());
+        let labels = self.labels(sample, bound);
         let bits = sample.value.bits(round);
         let timestamp = own.unwrap_or(at);
         // Prometheus learns only when it stores the scrape that two spellings are one series: for its cache each sample stands alone.
@@ -269,6 +272,11 @@ impl Model {
         if in_bounds && matches!(alone, Verdict::Stored | Verdict::Repeated) {
             draft.outcome.added += u64::from(new);
             draft.seen.insert(key, labels.clone());
+            // What could not be stored is not waited for.
+            let synthetic = self.own_series(&Outcome::default()).into_iter().any(|own| own.0 == labels);
+            if own.is_none() && !synthetic && !draft.tracked.contains(&labels) {
+                draft.tracked.push(labels.clone());
+            }
         }
         match self.judge(draft, &labels, Some(bits), timestamp, at) {
             Verdict::Stored => draft.samples.push((labels, Some(bits), timestamp)),

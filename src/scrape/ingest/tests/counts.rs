@@ -113,17 +113,65 @@ fn rw_4_13_a_scrape_of_exactly_the_limit_is_good_and_off_means_no_limit() {
         assert_eq!(samples.is_empty(), fails, "{sample_limit:?}");
         assert_eq!((report.scraped, report.post_relabel), (1_000, 1_000), "{sample_limit:?}");
     }
+}
+
+#[test]
+fn rw_4_13_and_4_15_a_line_that_stands_twice_counts_against_no_limit() {
     let mut target = Target::new(Rules { sample_limit: Some(2), ..rules() });
-    let report = target.scrape(1, "m 1\nm 1\nm 1\n").1;
-    assert!(report.failure.is_some(), "duplicates count, as in Prometheus");
+    for timestamp in 1..4 {
+        let (samples, report) = target.scrape(timestamp, "m 1\nm 1\nm 1\nn 1\nn 2\n");
+        assert_eq!(samples, [format!("m 1@{timestamp}"), format!("n 1@{timestamp}")]);
+        assert!(report.failure.is_none(), "{:?}", report.failure);
+        assert_eq!((report.scraped, report.post_relabel, report.discarded.duplicate), (5, 5, 3));
+    }
+    // With timestamps of their own they do, and so do two spellings of one series.
+    for body in ["m 1\nm 1 2\nm 1 3\n", "m 1\nm{} 1\nm{ } 1\n", "m 1\nm 1\nn 1\no 1\n"] {
+        assert!(target.scrape(10, body).1.failure.is_some(), "{body:?}");
+    }
+}
+
+#[test]
+fn rw_4_15_a_line_that_came_in_this_scrape_is_a_duplicate_whatever_became_of_it() {
+    let mut target = Target::new(rules());
+    // Behind one with a timestamp of its own.
+    for timestamp in [1_000, 2_000] {
+        let (samples, report) = target.scrape(timestamp, &format!("a 1 {}\na 5\n", timestamp - 900));
+        assert_eq!(samples, [format!("a 1@{}", timestamp - 900)]);
+        assert_eq!(report.discarded.duplicate, 1);
+    }
+    // Behind one that could not be stored: nothing is, and the series ends.
+    target.scrape(3_000, "m 1\nn 1\n");
+    let (samples, report) = target.scrape(4_000, "m 5 604001\nm 6\nn 1\n");
+    assert_eq!(samples, ["n 1@4000", "m stale@4000"]);
+    assert_eq!((report.discarded.too_far_ahead, report.discarded.duplicate), (1, 1));
+    // One that never could be is not known, so the next one is the first.
+    let (samples, _) = target.scrape(5_000, "new 5 605001\nnew 6\nnew 7\nn 1\n");
+    assert_eq!(samples, ["new 6@5000", "n 1@5000"]);
+}
+
+#[test]
+fn rw_3_01_a_series_of_which_nothing_could_be_stored_is_not_waited_for() {
+    let mut target = Target::new(rules());
+    // Known by a timestamp of its own, then refused: there is nothing to end.
+    target.scrape(1_000, "m 1 500000\nn 1\n");
+    assert_eq!(target.scrape(2_000, "m 2\nn 1\n").0, ["n 1@2000"]);
+    assert_eq!(target.scrape(3_000, "n 1\n").0, ["n 1@3000"]);
+    // The clock was set back: what is refused ends no later than it was.
+    assert!(target.scrape(2_500, "n 2\n").0.is_empty());
+    assert_eq!(target.scrape(4_000, "o 1\n").0, ["o 1@4000"]);
+    // Refused once between two good ones: it is missing there.
+    target.scrape(5_000, "m 1 4999\n");
+    let mut target = Target::new(Rules { track_timestamps_staleness: true, ..rules() });
+    target.scrape(100_000, "m 1 99000\n");
+    assert_eq!(target.scrape(115_000, "m 2 98000\n").0, ["m stale@115000"]);
 }
 
 #[test]
 fn rw_4_15_several_timestamps_of_one_series_pass_in_rising_order_and_the_rest_is_counted() {
     let mut target = Target::new(rules());
     let (samples, report) = target.scrape(1_000, "a 1 100\na 2 200\na 3 150\na 4 200\na 5\n");
-    assert_eq!(samples, ["a 1@100", "a 2@200", "a 5@1000"]);
-    assert_eq!((report.discarded.duplicate, report.discarded.out_of_order), (2, 0));
+    assert_eq!(samples, ["a 1@100", "a 2@200"]);
+    assert_eq!((report.discarded.duplicate, report.discarded.out_of_order), (3, 0));
     let (samples, report) = target.scrape(2_000, "a 6 500\na 7 601000\na 8 602001\n");
     assert_eq!(samples, ["a 7@601000"]);
     assert_eq!((report.discarded.out_of_order, report.discarded.too_far_ahead), (1, 1));
