@@ -3,6 +3,7 @@
 //! The next line of this scrape is nearly always the next line of the last one: that entry is tried first, with one comparison of bytes,
 //! and only a miss is hashed. As long as every line was the expected one, nothing is written down of them.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
@@ -30,6 +31,16 @@ pub(super) enum Line {
     Filtered,
 }
 
+/// What the cache knows of a line that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) line: Line,
+    /// Whether [`LineCache::cached`] was said of it.
+    pub(super) cached: bool,
+    /// It came in this scrape before, and was cached then (remote-write 4.15).
+    pub(super) repeated: bool,
+}
+
 #[derive(Debug)]
 struct Entry {
     raw: Box<[u8]>,
@@ -51,6 +62,8 @@ struct Expected {
     end: usize,
     line: Line,
     spelling: Spelling,
+    /// It stands before this place, too.
+    again: bool,
 }
 
 /// The lines of one target.
@@ -104,8 +117,8 @@ impl LineCache {
         self.weight + self.text.len().max(self.current_bytes)
     }
 
-    /// What these bytes come to, and whether [`LineCache::cached`] was said of the line.
-    pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<(Line, bool)> {
+    /// What these bytes come to.
+    pub(super) fn find(&mut self, raw: &[u8], spelling: Spelling) -> Option<Found> {
         if !raw.is_empty() && raw == self.expected_as(spelling) {
             return Some(self.take_expected());
         }
@@ -113,23 +126,27 @@ impl LineCache {
         let is = |id: &u32| self.entries[*id as usize].as_ref().is_some_and(|entry| *entry.raw == *raw);
         let id = self.index[spelling as usize].find(self.hasher.hash_one(raw), is).copied()?;
         let entry = self.entries.get(id as usize)?.as_ref()?;
-        let found = (entry.line, entry.cached);
+        let Entry { line, cached, .. } = *entry;
+        let found = Found { line, cached, repeated: cached && entry.seen == self.scrape };
         self.note(id);
         Some(found)
     }
 
     /// What [`LineCache::find`] says of the line that is expected, which has come; there must be one.
     #[inline]
-    pub(super) fn take_expected(&mut self) -> (Line, bool) {
-        let (id, line) = (self.previous[self.guess], self.expected[self.guess].line);
-        let is_cached = || self.entries[id as usize].as_ref().is_some_and(|entry| entry.cached);
-        let cached = self.uncached == 0 || is_cached();
+    pub(super) fn take_expected(&mut self) -> Found {
+        let (id, Expected { line, again, .. }) = (self.previous[self.guess], self.expected[self.guess]);
+        let is = |what: fn(&Entry, u64) -> bool| {
+            self.entries[id as usize].as_ref().is_some_and(|entry| what(entry, self.scrape))
+        };
+        let cached = self.uncached == 0 || is(|entry, _| entry.cached);
+        let came = if self.in_step { again } else { is(|entry, scrape| entry.seen == scrape) };
         if self.in_step {
             self.guess += 1;
         } else {
             self.note(id);
         }
-        (line, cached)
+        Found { line, cached, repeated: cached && came }
     }
 
     /// The line that was found or inserted last has had a good sample.
@@ -233,13 +250,16 @@ impl LineCache {
     fn line_up(&mut self) {
         self.text.clear();
         self.expected.clear();
+        // Hardly ever is there one.
+        let mut before = (self.distinct < self.previous.len()).then(HashSet::new);
         for id in &self.previous {
             // All are there; a missing one would be a line that never comes.
             let entry = self.entries.get(*id as usize).and_then(Option::as_ref);
             let (line, spelling) =
                 entry.map_or((Line::Filtered, Spelling::AsExposed), |entry| (entry.line, entry.spelling));
             self.text.extend_from_slice(entry.map_or(&[], |entry| &entry.raw));
-            self.expected.push(Expected { end: self.text.len(), line, spelling });
+            let again = before.as_mut().is_some_and(|before| !before.insert(*id));
+            self.expected.push(Expected { end: self.text.len(), line, spelling, again });
         }
     }
 
@@ -311,7 +331,7 @@ mod tests {
         let found = lines
             .iter()
             .map(|line| {
-                let found = cache.find(line.as_bytes(), Spelling::AsExposed).map(|(line, _)| line);
+                let found = cache.find(line.as_bytes(), Spelling::AsExposed).map(|found| found.line);
                 if found.is_none() {
                     let slot = line.bytes().last().unwrap();
                     cache.insert(line.as_bytes(), Spelling::AsExposed, Line::Series(u32::from(slot)), 0);
@@ -322,6 +342,10 @@ mod tests {
         let mut forgotten = Vec::new();
         cache.end(true, |slot| forgotten.push(slot));
         (found, forgotten)
+    }
+
+    fn found(line: Line, cached: bool) -> Found {
+        Found { line, cached, repeated: false }
     }
 
     #[test]
@@ -380,7 +404,7 @@ mod tests {
         let mut found = |lines: [&[u8]; 3], good: usize| {
             cache.begin();
             let found = lines.map(|line| {
-                let found = cache.find(line, Spelling::AsExposed).map(|(_, cached)| cached);
+                let found = cache.find(line, Spelling::AsExposed).map(|found| found.cached);
                 (0..usize::from(found == Some(false)).min(good)).for_each(|_| cache.cached());
                 found
             });
@@ -393,6 +417,33 @@ mod tests {
     }
 
     #[test]
+    fn a_cached_line_that_came_before_in_this_scrape_is_repeated_wherever_it_stands() {
+        let mut cache = LineCache::default();
+        let mut repeated = |lines: &[&[u8]]| {
+            cache.begin();
+            let found = lines.iter().map(|line| match cache.find(line, Spelling::AsExposed) {
+                Some(found) => found.repeated,
+                None => {
+                    cache.insert(line, Spelling::AsExposed, Line::Series(1), 0);
+                    // Of `u` there is never a good sample.
+                    if *line != b"u" {
+                        cache.cached();
+                    }
+                    false
+                }
+            });
+            let found: Vec<bool> = found.collect();
+            cache.end(true, |_| ());
+            found
+        };
+        assert_eq!(repeated(&[b"a", b"b", b"a", b"u", b"u"]), [false, false, true, false, false]);
+        assert_eq!(repeated(&[b"a", b"b", b"a", b"u", b"u"]), [false, false, true, false, false]);
+        assert_eq!(repeated(&[b"b", b"a", b"a", b"a", b"b"]), [false, false, true, true, true]);
+        assert_eq!(repeated(&[b"b", b"a", b"a", b"x", b"b", b"x"]), [false, false, true, false, true, true]);
+        assert_eq!(repeated(&[b"b", b"a"]), [false; 2]);
+    }
+
+    #[test]
     fn the_same_bytes_under_another_type_are_another_series() {
         let mut cache = LineCache::default();
         cache.begin();
@@ -402,8 +453,8 @@ mod tests {
         cache.cached();
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
-        assert_eq!(cache.find(b"m", Spelling::Le), Some((Line::Series(2), true)));
-        assert_eq!(cache.find(b"m", Spelling::AsExposed), Some((Line::Series(1), false)));
+        assert_eq!(cache.find(b"m", Spelling::Le), Some(found(Line::Series(2), true)));
+        assert_eq!(cache.find(b"m", Spelling::AsExposed), Some(found(Line::Series(1), false)));
     }
 
     #[test]
@@ -413,7 +464,7 @@ mod tests {
         cache.insert(b"dropped", Spelling::AsExposed, Line::Filtered, 0);
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
-        assert_eq!(cache.find(b"dropped", Spelling::AsExposed), Some((Line::Filtered, false)));
+        assert_eq!(cache.find(b"dropped", Spelling::AsExposed), Some(found(Line::Filtered, false)));
         cache.end(true, |slot| panic!("{slot} forgotten"));
         assert!(scrape(&mut cache, &["x"]).1.is_empty());
         assert_eq!(cache.remembered, 1);

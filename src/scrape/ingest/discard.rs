@@ -1,5 +1,8 @@
 //! Which samples are exposed but not handed on, and how they are counted.
 
+use super::{Found, Ingest, Line, Report, ScrapeError};
+use crate::exposition::Series as ExposedSeries;
+
 /// Samples further ahead of the scrape than this are dropped (remote-write 4.15), ms: a Prometheus 2.42 head that took one would refuse
 /// everything after it.
 pub(super) const MAX_AHEAD_MS: i64 = 10 * 60 * 1_000;
@@ -27,6 +30,7 @@ impl Discarded {
     pub fn total(&self) -> u64 {
         self.duplicate + self.out_of_order + self.too_far_ahead + self.too_old
     }
+
     /// Counts one; what to say of it, if anything.
     pub(super) fn count(&mut self, cause: Discard) -> Option<&'static str> {
         let (counter, reason) = match cause {
@@ -54,4 +58,45 @@ pub(super) enum Discard {
     OutOfOrder,
     TooFarAhead,
     TooOld,
+}
+
+impl Ingest {
+    pub(super) fn count_discarded(&self, slot: u32, cause: Discard, report: &mut Report) {
+        let reason = report.discarded.count(cause);
+        if report.first_discarded.is_none() {
+            report.first_discarded = reason.map(|reason| (self.series.labels(slot).to_string(), reason));
+        }
+    }
+
+    /// A line when the sample limit is reached: the next one that counts against it fails the scrape, and from there on lines are only counted
+    /// (remote-write 4.13), since five million series must not be remembered.
+    pub(super) fn count_beyond(
+        &mut self,
+        exposed: &ExposedSeries<'_>,
+        report: &mut Report,
+    ) -> Result<(), ScrapeError> {
+        let is_full = self.rules.sample_limit == Some(report.offered);
+        let takes_all = self.naming.takes_all();
+        let spelling = self.spelling(exposed.in_force);
+        let found = if is_full || !takes_all { self.lines.find(exposed.raw, spelling) } else { None };
+        let has_own = self.rules.honor_timestamps && exposed.timestamp.is_some();
+        let taken = match found {
+            Some(Found { line: Line::Series(slot), repeated: true, .. }) if is_full && !has_own => {
+                report.post_relabel += 1;
+                self.exemplars.keep(slot);
+                self.count_discarded(slot, Discard::Duplicate, report);
+                return Ok(());
+            }
+            Some(Found { line: Line::Series(_), .. }) => true,
+            Some(Found { line: Line::Filtered, .. }) => false,
+            None => takes_all || self.naming.series(exposed, spelling)?.is_some(),
+        };
+        let (counter, offered) = match taken {
+            true => (&mut report.post_relabel, 1),
+            false => (&mut report.filtered, 0),
+        };
+        *counter += 1;
+        report.offered += offered;
+        Ok(())
+    }
 }

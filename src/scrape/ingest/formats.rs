@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::converted::Reading;
-use super::{Ingest, Line, Report, ScrapeError};
+use super::discard::Discard;
+use super::{Found, Ingest, Line, Report, ScrapeError};
 use crate::exposition::{
     self, Entry, Format, Gathered, LONGEST, MessageError, OpenMetricsParser, Parser, ProtobufParser,
     is_created,
@@ -45,7 +46,7 @@ impl Ingest {
         loop {
             // As long as all lines are known, no memory is taken.
             let expected = self.lines.expected_as(self.spelling(parser.in_force()));
-            if report.post_relabel < limit
+            if report.offered < limit
                 && let Some(value) = parser.next_integer_of(expected)
             {
                 report.scraped += 1;
@@ -164,9 +165,10 @@ impl Ingest {
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
         let (before, taken, added) = (self.samples.len(), report.post_relabel, report.added);
+        let offered = report.offered;
         self.append_beside(exposed, timestamp, report)?;
-        // Prometheus's storage does not see what is beyond the limit.
-        if report.post_relabel == taken || self.rules.sample_limit.is_some_and(|limit| taken >= limit) {
+        // Prometheus's storage sees neither what stands twice nor what is beyond the limit.
+        if report.offered == offered || self.rules.sample_limit.is_some_and(|limit| offered >= limit) {
             return Ok(());
         }
         let is_handed_on = self.samples.len() > before;
@@ -189,23 +191,28 @@ impl Ingest {
         Ok(())
     }
 
-    /// A sample of a line that comes to this, with whether it is cached; `own`: the timestamp that it has by itself.
+    /// A sample of a line that was found; `own`: the timestamp that it has by itself.
     #[inline(always)]
     pub(super) fn append_sample(
         &mut self,
-        (line, cached): (Line, bool),
+        found: Found,
         value: f64,
         own: Option<i64>,
         timestamp: i64,
         report: &mut Report,
     ) {
-        let Line::Series(slot) = line else {
+        let Line::Series(slot) = found.line else {
             report.filtered += 1;
             return;
         };
         report.post_relabel += 1;
+        if found.repeated && own.is_none() {
+            self.exemplars.keep(slot);
+            return self.count_discarded(slot, Discard::Duplicate, report);
+        }
+        report.offered += 1;
         let admitted = self.admit(slot, value, own, timestamp);
-        if !cached && self.is_cacheable(slot, value, own.unwrap_or(timestamp), timestamp) {
+        if !found.cached && self.is_cacheable(slot, value, own.unwrap_or(timestamp), timestamp) {
             self.lines.cached();
             report.added += 1;
         }
@@ -229,8 +236,8 @@ impl Ingest {
     /// What the target has is counted to the end, in every format (remote-write 4.13).
     pub(super) fn check_sample_limit(&self, report: &Report) -> Result<(), ScrapeError> {
         match self.rules.sample_limit {
-            Some(limit) if report.post_relabel > limit => {
-                Err(ScrapeError::SampleLimit { samples: report.post_relabel, limit })
+            Some(limit) if report.offered > limit => {
+                Err(ScrapeError::SampleLimit { samples: report.offered, limit })
             }
             Some(_) | None => Ok(()),
         }

@@ -14,7 +14,7 @@ use std::time::Instant;
 pub use discard::Discarded;
 pub use rules::Rules;
 
-use super::cache::{Line, LineCache, Spelling};
+use super::cache::{Found, Line, LineCache, Spelling};
 use super::error::ScrapeError;
 use super::exemplars::{DiscardedExemplars, Exemplars};
 use super::families::{Families, Truncated};
@@ -39,6 +39,8 @@ pub struct Report {
     pub scraped: u64,
     /// `scrape_samples_post_metric_relabeling`.
     pub post_relabel: u64,
+    /// What of that counts against the limit of samples: not what stands twice (remote-write 4.13, 4.15).
+    pub offered: u64,
     /// `scrape_series_added`.
     pub added: u64,
     /// Samples that were exposed but not handed on; 0 when the scrape failed.
@@ -301,53 +303,69 @@ impl Ingest {
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
         report.scraped += 1;
-        // Beyond the limit lines are only counted: the scrape fails, and five million series must not be remembered.
-        if self.rules.sample_limit.is_some_and(|limit| report.post_relabel >= limit) {
-            let taken = self.is_taken(exposed)?;
-            report.post_relabel += u64::from(taken);
-            report.filtered += u64::from(!taken);
-            return Ok(());
+        if self.rules.sample_limit.is_some_and(|limit| report.offered >= limit) {
+            return self.count_beyond(exposed, report);
         }
         let spelling = self.spelling(exposed.in_force);
-        let (line, cached) = match self.lines.find(exposed.raw, spelling) {
+        let found = match self.lines.find(exposed.raw, spelling) {
             Some(found) => found,
-            None => (self.introduce(exposed, spelling)?, false),
+            None => {
+                let line = self.introduce(exposed, spelling)?;
+                Found { line, cached: false, repeated: false }
+            }
         };
         let own = exposed.timestamp.filter(|_| self.rules.honor_timestamps);
-        self.append_sample((line, cached), exposed.value, own, timestamp, report);
+        self.append_sample(found, exposed.value, own, timestamp, report);
         Ok(())
     }
 
-    /// Hands a sample on, unless it would break the order of its series.
+    /// Hands a sample on, unless it would break the order of its series. Only a series with a sample that Prometheus would store is waited for.
     #[inline(always)]
     fn admit(&mut self, slot: u32, value: f64, own: Option<i64>, timestamp: i64) -> Result<(), Discard> {
         let scrape = self.scrape;
         let at = own.unwrap_or(timestamp);
         let series = self.series.get_mut(slot);
-        // Synthetic series come with every scrape and end only with the target.
-        let may_vanish = own.is_none() || self.rules.track_timestamps_staleness;
-        let trackable = may_vanish && !series.is_synthetic();
-        if trackable && series.tracked != scrape {
-            series.tracked = scrape;
-            self.tracked_now.push(slot);
-        }
         if at > timestamp.saturating_add(MAX_AHEAD_MS) {
             return Err(Discard::TooFarAhead);
         }
         if series.touched == scrape && at <= series.touched_timestamp {
+            self.track_what_could_be_stored(slot, value, own, timestamp);
             return Err(Discard::Duplicate);
         }
         if at <= series.last_timestamp {
-            let repeated = at == series.last_timestamp && value.to_bits() == series.last_value;
-            return Err(if repeated { Discard::Repeated } else { Discard::OutOfOrder });
+            if at < series.last_timestamp || value.to_bits() != series.last_value {
+                return Err(Discard::OutOfOrder);
+            }
+            self.track_what_could_be_stored(slot, value, own, timestamp);
+            return Err(Discard::Repeated);
         }
         // Last of all: what a target repeats for hours was handed on when it was new, and is not worth a word.
         if at < timestamp.saturating_sub(MAX_BEHIND_MS) {
             return Err(Discard::TooOld);
         }
+        // Synthetic series come with every scrape and end only with the target.
+        let may_vanish = own.is_none() || self.rules.track_timestamps_staleness;
+        if may_vanish && series.tracked != scrape && !series.is_synthetic() {
+            series.tracked = scrape;
+            self.tracked_now.push(slot);
+        }
         (series.touched, series.touched_timestamp, series.touched_sample) = (scrape, at, self.samples.len());
         self.samples.push(SampleRef { slot, generation: series.generation, value, timestamp: at, start: 0 });
         Ok(())
+    }
+
+    /// Of a sample that is not handed on, although Prometheus learns only when it stores the whole scrape that there is nothing to store.
+    #[cold]
+    fn track_what_could_be_stored(&mut self, slot: u32, value: f64, own: Option<i64>, timestamp: i64) {
+        let may_vanish = own.is_none() || self.rules.track_timestamps_staleness;
+        if may_vanish && self.is_cacheable(slot, value, own.unwrap_or(timestamp), timestamp) {
+            let scrape = self.scrape;
+            let series = self.series.get_mut(slot);
+            if series.tracked != scrape && !series.is_synthetic() {
+                series.tracked = scrape;
+                self.tracked_now.push(slot);
+            }
+        }
     }
 
     /// Whether Prometheus would cache a line with this sample: if it could be stored behind what was stored before this scrape. That two
@@ -358,13 +376,6 @@ impl Ingest {
         let in_bounds =
             at <= timestamp.saturating_add(MAX_AHEAD_MS) && at >= timestamp.saturating_sub(MAX_BEHIND_MS);
         in_bounds && (at > series.last_timestamp || repeated)
-    }
-
-    fn count_discarded(&self, slot: u32, cause: Discard, report: &mut Report) {
-        let reason = report.discarded.count(cause);
-        if report.first_discarded.is_none() {
-            report.first_discarded = reason.map(|reason| (self.series.labels(slot).to_string(), reason));
-        }
     }
 
     fn introduce(&mut self, exposed: &ExposedSeries<'_>, spelling: Spelling) -> Result<Line, ScrapeError> {

@@ -1,9 +1,8 @@
 //! Other labels and other rules for a target whose series are known: what is called otherwise from now on ends under its old name.
 
-use super::{Ingest, Line};
-use crate::exposition::{Format, Series as ExposedSeries};
+use super::Ingest;
+use crate::exposition::Format;
 use crate::model::Labels;
-use crate::scrape::error::ScrapeError;
 use crate::scrape::identity;
 use crate::scrape::relabelling::Relabelling;
 use crate::scrape::synthetic;
@@ -59,18 +58,5 @@ impl Ingest {
             self.series.release(slot);
         }
         markers
-    }
-
-    /// Whether a line beyond the sample limit counts against it (remote-write 4.13). It is not remembered.
-    pub(super) fn is_taken(&mut self, exposed: &ExposedSeries<'_>) -> Result<bool, ScrapeError> {
-        if self.naming.takes_all() {
-            return Ok(true);
-        }
-        let spelling = self.spelling(exposed.in_force);
-        match self.lines.find(exposed.raw, spelling) {
-            Some((Line::Series(_), _)) => Ok(true),
-            Some((Line::Filtered, _)) => Ok(false),
-            None => Ok(self.naming.series(exposed, spelling)?.is_some()),
-        }
     }
 }

@@ -2,7 +2,8 @@
 //! history to what 3 would hold; nothing else may differ.
 //!
 //! Not served, because 2.42 differs: names in quotes (remote-write 4.23), which it cannot read; blanks before a metric's name, which it takes for a part
-//! of the name; an `exported_` label without a value beside a clash, which it takes for taken.
+//! of the name; an `exported_` label without a value beside a clash, which it takes for taken; a line without a timestamp behind the same one with one, or
+//! more of the same line than `sample_limit` (remote-write 4.15: 3 drops a line that came before without asking for more).
 //!
 //! Nor, of native histograms: those that 2.42 takes for classic ones (floats and no-op spans without a zero bucket that has a width; it looks at the first
 //! metric of a family and goes by that), a count that only the zero bucket makes too small or that is too large (2.42 takes both), more buckets than spans

@@ -209,7 +209,8 @@ pub(super) fn timestamps(start: i64) -> Vec<Step> {
         body(&[("far", Some(at(3_600))), ("plain", None)]),
         body(&[("plain", None)]),
         body(&[("twice", None), ("twice", Some(at(-30)))]),
-        body(&[("twice", Some(at(-29))), ("twice", None)]),
+        // Not the same line: what 2.42 makes of that is among its differences (`known`).
+        body(&[("twice", Some(at(-29))), ("twice{}", None)]),
         body(&[("plain", None)]),
         body(&[("own", Some(at(-20))), ("broken line", None)]),
         body(&[("own", Some(at(-20))), ("plain", None)]),
@@ -306,7 +307,7 @@ pub(super) fn limits() -> Vec<Step> {
         long(150),
         long(10_000),
         many(3),
-        Step::text("m 1\nm 1\nm 1\nm 1\n"),
+        Step::text("m 1\nm{} 1\nm{ } 1\nm{  } 1\n"),
         many(3),
         Step::text("m 1\nn 1\no 1\np 1\nbroken\n"),
         many(2),

@@ -172,7 +172,7 @@ fn rw_4_15_several_timestamps_of_one_series_pass_in_rising_order_and_the_rest_is
     let (samples, report) = target.scrape(1_000, "a 1 100\na 2 200\na 3 150\na 4 200\na 5\n");
     assert_eq!(samples, ["a 1@100", "a 2@200"]);
     assert_eq!((report.discarded.duplicate, report.discarded.out_of_order), (3, 0));
-    let (samples, report) = target.scrape(2_000, "a 6 500\na 7 601000\na 8 602001\n");
+    let (samples, report) = target.scrape(2_000, "a 6 150\na 7 601000\na 8 602001\n");
     assert_eq!(samples, ["a 7@601000"]);
     assert_eq!((report.discarded.out_of_order, report.discarded.too_far_ahead), (1, 1));
     assert!(report.failure.is_none());

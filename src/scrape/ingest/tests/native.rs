@@ -204,8 +204,10 @@ fn what_prometheus_refuses_fails_the_scrape_unless_its_series_is_dropped() {
     let expected =
         "exposition message 2, byte 37: native histogram h: 1 observations are in buckets, and 9 in all";
     assert_eq!(report.failure.unwrap().to_string(), expected);
-    // Even where the sample itself would not be handed on.
-    let (_, report) = target.families(2, &[histogram("h", one(1.0)), bad()]);
+    // Even where the sample itself would not be handed on, but for a line that came in this scrape: nobody looks at that one.
+    let (samples, report) = target.families(2, &[histogram("h", one(1.0)), bad()]);
+    assert_eq!((samples, report.discarded.duplicate), (vec!["h H1@2".to_owned()], 1));
+    let (_, report) = target.families(1, &[bad()]);
     assert!(report.failure.is_some());
     let yaml = "- {source_labels: [__name__], regex: h, action: drop}";
     let relabelling =

@@ -153,7 +153,7 @@ fn rw_3_07_changed_target_labels_end_the_old_series_with_their_old_labels_the_sy
 #[test]
 fn rw_3_07_series_with_timestamps_of_their_own_are_not_kept() {
     let mut kept = Kept::new(rules(), BTreeSet::new());
-    kept.scrape(10, "own 1 5\nplain 1\nboth 1 5\nboth 2\n");
+    kept.scrape(10, "own 1 5\nplain 1\nboth 1 5\nboth{} 2\n");
     assert_eq!(kept.open(), ["both", "plain"]);
     let mut kept = kept.restarted(rules());
     assert_eq!(kept.scrape(20, "plain 1 15\n"), ["plain 1@15", "both stale@20", "plain stale@20"]);
@@ -190,6 +190,8 @@ fn a_series_that_leaves_without_a_marker_is_not_kept_either() {
     let mut kept = Kept::new(rules(), BTreeSet::new());
     kept.scrape(10, "a 1\nb 1\n");
     assert!(kept.scrape(5, "b 1\n").is_empty(), "the clock was set back: 3.09");
+    assert!(kept.open.is_empty(), "nor is one of which nothing could be stored");
+    kept.scrape(11, "b 1\n");
     assert_eq!(kept.open(), ["b"]);
 }
 
