@@ -92,6 +92,9 @@ fn the_target_is_a_template_too() {
     check(&input, &rule("${1}", "${2}"), Some(&[("color", "green")]));
     check(&input, &rule("is_$1", "$2"), Some(&[("is_color", "green")]));
     check(&input, &rule("$1.$2", "$0"), Some(&[("color.green", "some-color-green")]));
+    // A digit to Unicode, and none to Go.
+    check(&input, &rule("t", "$1²"), Some(&[("t", "color²")]));
+    check(&input, &rule("t", "$1é"), Some(&[]));
     // No third group: an empty value removes what is not there, an empty name names no label.
     check(&input, &rule("${1}", "${3}"), Some(&[]));
     check(&input, &rule("${3}", "${1}"), Some(&[]));
