@@ -1,5 +1,7 @@
 //! A regular expression that must match the whole of its input, and templates that are filled from its groups.
 
+use std::sync::LazyLock;
+
 use regex::{Captures, Regex};
 
 use super::re2;
@@ -94,11 +96,16 @@ impl Template {
     }
 }
 
+/// What Go takes for the name of a group: its letters and decimal digits, which are fewer than [`char::is_alphanumeric`] has (`$1²` is `$1` and `²`).
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::unwrap_used, reason = "a constant, and a test compiles it")]
+    Regex::new(r"^[\p{L}\p{Nd}_]+").unwrap()
+});
+
 /// `name` or `{name}` at the start of the text, and what follows it.
 fn variable(text: &str) -> Option<(&str, &str)> {
     let (text, braced) = text.strip_prefix('{').map_or((text, false), |inside| (inside, true));
-    let end = text.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
+    let (name, rest) = text.split_at(NAME.find(text)?.end());
     let rest = if braced { rest.strip_prefix('}')? } else { rest };
-    (!name.is_empty()).then_some((name, rest))
+    Some((name, rest))
 }
