@@ -1,3 +1,4 @@
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -109,8 +110,10 @@ pub enum ScrapeError {
         limit: u64,
     },
     /// One of the limits of labels is exceeded (remote-write 4.13).
-    #[error("series {series} has {excess}")]
+    #[error("exposition {site}: a series has {excess}: {series}")]
     LabelLimit {
+        /// Where it is.
+        site: Site,
         /// The series, as far as it is shown.
         series: String,
         /// What it has too much of.
@@ -128,11 +131,20 @@ pub enum ScrapeError {
 
 /// Where the series is that an error is about.
 #[derive(Clone, Debug)]
-pub(super) enum Site {
-    /// In several lines of text, of which one is told.
+pub enum Site {
+    /// In a line of text; of several lines one is told.
     Line(Place),
     /// In a protobuf exposition, which has messages and no lines: the message, from 1, and the byte within the body.
     Message(u32, usize),
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(Place { line, column, .. }) => write!(f, "line {line}, column {column}"),
+            Self::Message(message, offset) => write!(f, "message {message}, byte {offset}"),
+        }
+    }
 }
 
 impl ScrapeError {
@@ -150,6 +162,7 @@ impl ScrapeError {
             (Self::Relabelled { place, reason }, Site::Message(message, offset)) => {
                 Self::RelabelledMessage { message, offset, reason, series: place.excerpt }
             }
+            (Self::LabelLimit { site: _, series, excess }, site) => Self::LabelLimit { site, series, excess },
             (
                 other @ (Self::Connect { .. }
                 | Self::Exchange { .. }
@@ -162,7 +175,6 @@ impl ScrapeError {
                 | Self::RelabelledMessage { .. }
                 | Self::TooLong { .. }
                 | Self::Memory { .. }
-                | Self::LabelLimit { .. }
                 | Self::SampleLimit { .. }),
                 Site::Line(_) | Site::Message(..),
             ) => other,

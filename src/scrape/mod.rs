@@ -28,7 +28,7 @@ mod template;
 pub use crate::model::Escaping;
 pub use client::TargetClient;
 pub use clock::Schedule;
-pub use error::ScrapeError;
+pub use error::{ScrapeError, Site};
 pub use exemplars::DiscardedExemplars;
 pub use identity::{Identity, Recognition, engine_lines};
 pub use ingest::{Discarded, Ingest, Report, Rules};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::Spelling;
-use super::error::ScrapeError;
+use super::error::{ScrapeError, Site};
 use super::label_limits::LabelLimits;
 use super::repeated;
 use super::target_labels::TargetLabels;
@@ -91,9 +91,10 @@ impl Naming {
             return Ok(None);
         };
         check_storable(&labels).map_err(|reason| ScrapeError::Relabelled { place: line.place(), reason })?;
-        self.limits
-            .check(&labels)
-            .map_err(|excess| ScrapeError::LabelLimit { series: line.place().excerpt, excess })?;
+        self.limits.check(&labels).map_err(|excess| {
+            let place = line.place();
+            ScrapeError::LabelLimit { series: place.excerpt.clone(), site: Site::Line(place), excess }
+        })?;
         Ok(Some(self.labels.with_external(labels)))
     }
 }
