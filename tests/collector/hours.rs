@@ -9,6 +9,7 @@ use docker_remote_write::remote::{self, Code, Config as RemoteConfig, Failure};
 use docker_remote_write::scrape::Schedule;
 use tokio::time::{Instant, advance};
 
+use super::stopped_clock::{StoppedClock, until};
 use super::*;
 use crate::support::endpoint;
 use crate::support::refused::Refused;
@@ -40,19 +41,6 @@ fn serve_numbered(path: &Path) -> Arc<AtomicU64> {
 }
 
 const FAILING: std::ops::RangeInclusive<u64> = 100..=110;
-
-/// Nothing moves the clock but the test: a runtime that is busy on its blocking pool does not.
-struct StoppedClock {
-    _hold: std::sync::mpsc::Sender<()>,
-}
-
-impl StoppedClock {
-    fn new() -> Self {
-        let (hold, held) = std::sync::mpsc::channel();
-        tokio::task::spawn_blocking(move || held.recv());
-        Self { _hold: hold }
-    }
-}
 
 fn on_disk(dir: &Path) -> Queue {
     let storage = Storage::Disk(dir.join("queue"));
@@ -151,13 +139,4 @@ async fn six_hours_of_scrapes_without_a_receiver_arrive_in_order_and_once() {
     assert_eq!(queue.ledger(0).delivered, expected);
     cancel.cancel();
     collecting.await.unwrap();
-}
-
-/// Spins, because the clock that a timer would need stands.
-async fn until(what: &str, reached: impl Fn() -> bool) {
-    let begun = std::time::Instant::now();
-    while !reached() {
-        assert!(begun.elapsed() < DEADLINE, "never came: {what}");
-        tokio::task::yield_now().await;
-    }
 }

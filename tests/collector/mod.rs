@@ -6,6 +6,7 @@ mod formats;
 mod hours;
 mod naming;
 mod start_stop;
+mod stopped_clock;
 mod together;
 
 use std::collections::BTreeMap;
