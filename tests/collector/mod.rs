@@ -3,6 +3,7 @@
 mod bad_targets;
 mod fetching;
 mod formats;
+mod hanging;
 mod hours;
 mod naming;
 mod start_stop;
