@@ -229,10 +229,11 @@ impl Collector {
     /// Waits for the next tick and scrapes. Dropped on the way, it leaves no trace.
     async fn tick(&mut self) {
         let now = self.clock.now_ms();
-        // A timer that fired early must not scrape the same tick twice.
-        let from = self.last_tick.filter(|last| (now..now + 1_000).contains(last)).unwrap_or(now);
-        let tick = self.schedule.next_after(from);
-        tokio::time::sleep(Duration::from_millis(u64::try_from(tick - now).unwrap_or_default())).await;
+        let tick = self.schedule.next(self.last_tick, now);
+        // One that is due is not kept waiting for the timer's next millisecond.
+        if let Ok(wait @ 1..) = u64::try_from(tick - now) {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
         let started = Instant::now();
         let timestamp = self.schedule.snap(tick, self.clock.now_ms());
         let fetched = self.client.fetch(&mut self.body).await;
@@ -303,7 +304,7 @@ impl Collector {
 
     fn count_missed(&mut self, tick: i64) {
         if let Some(last) = self.last_tick.replace(tick) {
-            let missed = self.schedule.missed(last, tick).saturating_sub(1);
+            let missed = self.schedule.missed(last, tick);
             if missed > 0 {
                 warn!(
                     missed,

@@ -7,6 +7,9 @@ use crate::model::Labels;
 /// A scrape within this many ms behind its tick carries the tick's timestamp (remote-write 4.14): equal distances compress better.
 const TOLERANCE_MS: i64 = 2;
 
+/// A last tick up to this many ms ahead of the clock means a timer that fired early; further ahead, the clock was set back.
+const EARLY_MS: i64 = 1_000;
+
 /// The ticks of one target, in ms since the epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
@@ -31,6 +34,20 @@ impl Schedule {
         now + self.interval - since
     }
 
+    /// The tick to scrape at, `last` being that of the scrape before. As with Prometheus's ticker, a tick that passed while that scrape
+    /// ran is not lost: it is due at once, and of several the newest. Without a scrape before, what has passed is no matter.
+    #[must_use]
+    pub fn next(&self, last: Option<i64>, now: i64) -> i64 {
+        let after_now = self.next_after(now);
+        let newest = after_now - self.interval;
+        match last {
+            // A timer that fired early must not scrape the same tick twice.
+            Some(last) if (now + 1..now + EARLY_MS).contains(&last) => self.next_after(last),
+            Some(last) if last < newest => newest,
+            Some(_) | None => after_now,
+        }
+    }
+
     /// The timestamp of a scrape that was planned for `tick` and starts at `now`.
     #[must_use]
     pub fn snap(&self, tick: i64, now: i64) -> i64 {
@@ -38,10 +55,10 @@ impl Schedule {
         if (0..=TOLERANCE_MS.min(self.interval / 100)).contains(&late) { tick } else { now }
     }
 
-    /// Ticks that passed between the one planned and the next one after `now`.
+    /// Ticks between those of two scrapes in a row: no scrape was made for them.
     #[must_use]
-    pub fn missed(&self, tick: i64, now: i64) -> u64 {
-        u64::try_from((now - tick) / self.interval).unwrap_or(0)
+    pub fn missed(&self, last: i64, tick: i64) -> u64 {
+        u64::try_from((tick - last) / self.interval - 1).unwrap_or(0)
     }
 }
 
@@ -85,10 +102,53 @@ mod tests {
     }
 
     #[test]
-    fn missed_ticks_are_counted_and_a_clock_set_back_misses_none() {
+    fn rw_4_14_a_tick_that_passed_during_a_scrape_is_due_at_once_and_of_several_the_newest() {
         let ours = schedule("a");
-        assert_eq!(ours.missed(15_000, 15_500), 0);
-        assert_eq!(ours.missed(15_000, 46_000), 2);
-        assert_eq!(ours.missed(15_000, 1_000), 0);
+        let tick = ours.next_after(1_700_000_000_000);
+        let next = |now| ours.next(Some(tick), now) - tick;
+        assert_eq!(next(tick), 15_000);
+        assert_eq!(next(tick + 14_999), 15_000);
+        assert_eq!(next(tick + 15_000), 15_000, "due now");
+        assert_eq!(next(tick + 15_002), 15_000, "a scrape that hung from tick to tick");
+        assert_eq!(next(tick + 29_999), 15_000);
+        assert_eq!(next(tick + 30_000), 30_000);
+        assert_eq!(next(tick + 3_600_007), 3_600_000, "one scrape for all that a sleeping host has missed");
+    }
+
+    #[test]
+    fn the_first_scrape_waits_for_a_tick() {
+        let ours = schedule("a");
+        let tick = ours.next_after(1_700_000_000_000);
+        assert_eq!(ours.next(None, tick - 1), tick);
+        assert_eq!(ours.next(None, tick), tick + 15_000);
+        assert_eq!(ours.next(None, tick + 1), tick + 15_000);
+    }
+
+    #[test]
+    fn a_timer_that_fired_early_does_not_bring_the_same_tick_twice() {
+        let ours = schedule("a");
+        let tick = ours.next_after(1_700_000_000_000);
+        for early in [1, 2, 999] {
+            assert_eq!(ours.next(Some(tick), tick - early), tick + 15_000, "{early} ms");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_begins_anew() {
+        let ours = schedule("a");
+        let tick = ours.next_after(1_700_000_000_000);
+        assert_eq!(ours.next(Some(tick), tick - 1_000), tick);
+        assert_eq!(ours.next(Some(tick), tick - 3_600_001), tick - 3_600_000);
+        assert_eq!(ours.next(Some(tick), tick + 100 - 15_000), tick);
+    }
+
+    #[test]
+    fn only_ticks_without_any_scrape_are_missed_and_a_clock_set_back_misses_none() {
+        let ours = schedule("a");
+        assert_eq!(ours.missed(15_000, 30_000), 0);
+        assert_eq!(ours.missed(15_000, 45_000), 1);
+        assert_eq!(ours.missed(15_000, 3_615_000), 239);
+        assert_eq!(ours.missed(15_000, 15_000), 0);
+        assert_eq!(ours.missed(3_615_000, 15_000), 0);
     }
 }
