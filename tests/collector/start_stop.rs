@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use docker_remote_write::collector::{self, Collector, Links, SelfExposition};
 
-use super::{Bench, DEADLINE, Stored, Then, assert_ordered, ok, serve, ups};
+use super::{Address, Bench, DEADLINE, Stored, Then, assert_ordered, ok, serve, ups};
+use crate::support::scripted::{self, Step, status};
 
 async fn running(config: impl FnOnce(&mut collector::Config)) -> Bench {
     let mut bench = Bench::new();
@@ -118,19 +119,25 @@ async fn a_last_scrape_that_fails_is_discarded() {
 
 #[tokio::test]
 async fn rw_3_06_a_shutdown_in_the_middle_of_a_scrape_leaves_no_trace() {
+    // As `App` does: the http client is built with TLS whatever the URL.
+    docker_remote_write::remote::install_crypto_provider();
     let mut bench = Bench::new();
-    serve(&bench.socket(), b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Silence);
+    let good = status(200).header("content-type", "text/plain; version=0.0.4").text("a 1\nb 2\n");
+    let target = scripted::serve([good.into(), Step::Hang]).await;
     let mut config = bench.config();
-    config.scrape.interval = Duration::from_secs(1);
-    config.scrape.timeout = Duration::from_secs(1);
+    config.scrape.address = Address::Http(target.url("/metrics").parse().unwrap());
+    // The target holds its second answer back for longer than the test lasts.
+    config.scrape.timeout = Duration::from_secs(3600);
     bench.collect(&config);
     bench.control.start();
-    bench.until("a failed scrape", |seen| ups(seen, 0.0) > 0).await;
+    bench.until("a scrape", |seen| ups(seen, 1.0) == 1).await;
+    target.saw(2).await;
     let end = *bench.queue.end().borrow();
-    // The next scrape hangs from its tick to the one after it, so this falls into a scrape.
     bench.cancel.cancel();
-    bench.collecting.take().unwrap().await.unwrap();
-    assert_eq!(*bench.queue.end().borrow(), end);
+    let collecting = bench.collecting.take().unwrap();
+    tokio::time::timeout(DEADLINE, collecting).await.expect("the collector has not ended").unwrap();
+    assert_eq!(*bench.queue.end().borrow(), end, "neither up nor markers");
+    assert_eq!((target.seen().len(), bench.metrics.snapshot().scrapes_failed), (2, 0));
 }
 
 #[tokio::test]
