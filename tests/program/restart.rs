@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use docker_remote_write::receiver::{Answer, State};
 
 use super::{DEADLINE, Program, World};
-use crate::support::scripted::{Answer as Reply, NOTHING, Scripted, serve, status};
+use crate::support::program::Books;
+use crate::support::scripted::{Answer as Reply, NOTHING, Scripted, Step, serve, status};
 
 /// An http target whose exposition changes, and what the strict receiver has of it.
 struct Story {
@@ -23,6 +24,10 @@ impl Story {
     async fn new(series: &[&str]) -> Self {
         let target = serve(NOTHING).await;
         target.otherwise(exposition(series));
+        Self::of(target).await
+    }
+
+    async fn of(target: Scripted) -> Self {
         let url = target.url("/metrics");
         Self { world: World::new().await, target, url }
     }
@@ -130,6 +135,28 @@ async fn rw_3_06_sigterm_ends_nothing_and_the_next_process_ends_what_vanished() 
     story.until("d", 1).await;
     assert_eq!(story.ended("docker"), names(&["b"]));
     drop(program);
+}
+
+#[tokio::test]
+async fn rw_3_06_sigterm_in_the_middle_of_a_scrape_leaves_no_trace() {
+    let story = Story::of(serve([exposition(&["a", "b"]).into(), Step::Hang]).await).await;
+    // The second answer is held back; until its timeout SIGTERM has this much time.
+    let program = story.run(&[("SCRAPE_INTERVAL", "5s"), ("SCRAPE_TIMEOUT", "5s")]);
+    story.until("up", 1).await;
+    story.target.saw(2).await;
+    let (status, said, _) = program.terminated().await;
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert_eq!(story.target.seen().len(), 2);
+    let books = Books::of("default", &said);
+    assert_eq!((books.pending, books.dropped), (0, 0), "all that was queued has arrived: {said}");
+    assert!(story.ended("docker").is_empty() && story.ended("docker-remote-write").is_empty());
+    story.world.receiver.read(|state| {
+        let all = state.store.iter().flat_map(|(_, samples)| samples.iter());
+        let moments: BTreeSet<i64> = all.map(|sample| sample.timestamp).collect();
+        assert_eq!(moments.len(), 1, "all samples are the first scrape's");
+        let (_, up) = state.store.select(&[("__name__", "up")]).next().unwrap();
+        assert_eq!(up.iter().map(|sample| sample.value()).collect::<Vec<_>>(), [1.0]);
+    });
 }
 
 #[tokio::test]
