@@ -110,8 +110,10 @@ fn part(series: &Series<'_>, family: &str) -> Option<(Part, Labels)> {
         return None;
     }
     // A line that is no good is told of where it is taken in.
-    let exposed = series.exposed().ok()?;
-    let part = match exposed.get(METRIC_NAME)?.strip_prefix(family)? {
+    let name = series.find_name().ok()?;
+    let suffix = name.strip_prefix(family)?;
+    let exposed = series.collect().ok()?;
+    let part = match suffix {
         "_bucket" => Part::Bucket(parse_float(exposed.get("le")?).filter(|bound| !bound.is_nan())?),
         "_sum" => Part::Sum,
         "_count" => Part::Count,

@@ -82,7 +82,8 @@ impl<'a> Series<'a> {
         (name, open.then_some(cursor))
     }
 
-    fn find_name(&self) -> Result<Cow<'a, str>, Fault> {
+    /// As [`name`](Self::name), for those that look at every line and tell nobody what is wrong: locating a fault counts all lines before it.
+    pub(super) fn find_name(&self) -> Result<Cow<'a, str>, Fault> {
         let (name, mut braces) = self.parts();
         if let Some(name) = name {
             return Ok(Cow::Borrowed(name));
@@ -101,7 +102,8 @@ impl<'a> Series<'a> {
         Err(Fault::new(self.at, Reason::MissingName))
     }
 
-    fn collect(&self) -> Result<Exposed<'a>, Fault> {
+    /// As [`exposed`](Self::exposed), for the same.
+    pub(super) fn collect(&self) -> Result<Exposed<'a>, Fault> {
         let written = self.written()?;
         let all = &written.0;
         let mut order: Vec<usize> = (0..all.len()).collect();

@@ -46,7 +46,7 @@ impl CreatedTimes {
     pub fn of(&self, series: &Series<'_>, family: &str) -> Option<i64> {
         if self.times.is_empty()
             || !has_start(series.in_force)
-            || !belongs_to_family(&series.name().ok()?, family, series.in_force)
+            || !belongs_to_family(&series.find_name().ok()?, family, series.in_force)
         {
             return None;
         }
@@ -55,7 +55,7 @@ impl CreatedTimes {
 
     /// Labels without those that tell the parts of one metric apart, in any order.
     fn key(&self, series: &Series<'_>, family: &str) -> Option<u64> {
-        let exposed = series.exposed().ok()?;
+        let exposed = series.collect().ok()?;
         let part = match series.in_force {
             MetricType::Summary => "quantile",
             MetricType::Histogram => "le",
@@ -78,7 +78,9 @@ impl CreatedTimes {
 #[must_use]
 pub fn is_created(series: &Series<'_>, family: &str) -> bool {
     has_start(series.in_force)
-        && series.name().is_ok_and(|name| name.strip_suffix(SUFFIX).is_some_and(|before| before == family))
+        && series
+            .find_name()
+            .is_ok_and(|name| name.strip_suffix(SUFFIX).is_some_and(|before| before == family))
 }
 
 fn has_start(metric_type: MetricType) -> bool {
