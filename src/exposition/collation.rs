@@ -67,12 +67,6 @@ impl<'a> Collation<'a> {
         true
     }
 
-    /// Whether any series wait.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.gathered.is_empty()
-    }
-
     /// What was gathered, in its order.
     #[must_use]
     pub fn gathered(&self) -> &[Gathered<'a>] {
