@@ -120,9 +120,21 @@ impl Ord for Labels {
 /// Sorts; of a name that comes twice the last one stays; empty values are left out.
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        let mut labels = Self::default();
-        for (name, value) in pairs {
-            labels.set(name.as_ref(), value.as_ref());
+        let mut pairs: Vec<(N, V)> = pairs.into_iter().collect();
+        // Set one by one, names in descending order would each move all that is there. Stable: the last of a name stays the last.
+        pairs.sort_by(|(one, _), (other, _)| one.as_ref().cmp(other.as_ref()));
+        let bytes = pairs.iter().map(|(name, value)| name.as_ref().len() + value.as_ref().len()).sum();
+        let mut labels =
+            Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(2 * pairs.len()) };
+        for same in pairs.chunk_by(|(one, _), (other, _)| one.as_ref() == other.as_ref()) {
+            if let Some((name, value)) = same.last()
+                && !value.as_ref().is_empty()
+            {
+                for text in [name.as_ref(), value.as_ref()] {
+                    labels.text.push_str(text);
+                    labels.ends.push(offset(labels.text.len()));
+                }
+            }
         }
         labels.text.shrink_to_fit();
         labels.ends.shrink_to_fit();
@@ -145,7 +157,30 @@ impl fmt::Display for Labels {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Names that come twice or more, and empty names and values among them.
+        #[test]
+        fn a_set_is_what_its_labels_set_one_after_another_make(
+            pairs in vec(("[A-C_]{0,2}", "[xy]{0,2}"), 0..40),
+        ) {
+            let mut set = Labels::new();
+            pairs.iter().for_each(|(name, value)| set.set(name, value));
+            let all: Labels = pairs.iter().map(|(name, value)| (name, value)).collect();
+            prop_assert_eq!(&all, &set);
+            prop_assert_eq!(all.text.capacity(), all.text.len());
+        }
+    }
+
+    #[test]
+    fn of_a_name_that_comes_twice_the_last_one_stays_even_if_it_is_empty() {
+        let all = [("b", "1"), ("a", "2"), ("b", "3"), ("a", ""), ("c", ""), ("c", "4")];
+        assert_eq!(Labels::from_iter(all).iter().collect::<Vec<_>>(), [("b", "3"), ("c", "4")]);
+    }
 
     #[test]
     fn rw_1_12_upper_case_sorts_before_the_metric_name_and_lower_case_after_it() {
