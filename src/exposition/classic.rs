@@ -28,13 +28,7 @@ impl ClassicHistogram {
 
     /// All observations up to a bound, which is a number; of a bound that comes twice the first one stands, as in Prometheus.
     pub(super) fn push(&mut self, bound: f64, cumulative: f64) {
-        let at = match self.buckets.last() {
-            Some((last, _)) if *last >= bound => self.buckets.partition_point(|(other, _)| *other < bound),
-            Some(_) | None => self.buckets.len(),
-        };
-        if self.buckets.get(at).is_none_or(|(other, _)| *other != bound) {
-            self.buckets.insert(at, (bound, cumulative));
-        }
+        self.buckets.push((bound, cumulative));
     }
 
     /// Writes it as a native histogram: of integers if all counts are whole.
@@ -42,6 +36,7 @@ impl ClassicHistogram {
     /// # Errors
     /// When its counts make no histogram.
     pub(super) fn convert(&mut self, histogram: &mut Histogram) -> Result<(), NotConvertible> {
+        self.sort();
         let whole = self.count.or(self.buckets.last().map(|(_, count)| *count)).unwrap_or_default();
         if self.buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
             self.buckets.push((f64::INFINITY, whole));
@@ -68,6 +63,15 @@ impl ClassicHistogram {
                 buckets.custom_bounds.extend(bounds);
                 fill(&mut buckets.positive, counts(), |count, before| count - before)
             }
+        }
+    }
+
+    /// All at once: each of them put in its place would move all above it, where the highest bounds come first.
+    fn sort(&mut self) {
+        if !self.buckets.is_sorted_by(|(one, _), (other, _)| one < other) {
+            // Stable, for the first of a bound; none of them is NaN.
+            self.buckets.sort_by(|(one, _), (other, _)| one.partial_cmp(other).unwrap_or(Ordering::Equal));
+            self.buckets.dedup_by(|(later, _), (first, _)| later == first);
         }
     }
 }
@@ -102,6 +106,9 @@ fn as_integer(count: f64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::Buckets;
 
@@ -128,6 +135,36 @@ mod tests {
         assert_eq!(converted(&all, None), Ok(expected.clone()), "the count is the last bucket's");
         let shuffled = [all[2], all[0], all[3], all[1], (1.0, 5.0)];
         assert_eq!(converted(&shuffled, Some(7.0)), Ok(expected), "in any order, the first of a bound");
+    }
+
+    proptest! {
+        #[test]
+        fn buckets_in_any_order_are_those_of_their_bounds_in_order_and_the_first_of_each(
+            order in vec(0..30_u8, 0..60),
+        ) {
+            let mut sorted: Vec<(f64, f64)> = Vec::new();
+            let mut given = Vec::new();
+            for (turn, bound) in (0_u8..).zip(order) {
+                let is_new = sorted.iter().all(|(other, _)| *other != f64::from(bound));
+                // A later one of the same bound differs.
+                let count = f64::from(bound) + if is_new { 0.0 } else { f64::from(turn) };
+                given.push((f64::from(bound), count));
+                if is_new {
+                    sorted.push((f64::from(bound), count));
+                }
+            }
+            sorted.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+            prop_assert_eq!(converted(&given, None), converted(&sorted, None));
+            prop_assert!(converted(&given, None).is_ok());
+        }
+    }
+
+    #[test]
+    fn zero_is_one_bound_whatever_its_sign() {
+        let Ok(Histogram::Integer(read)) = converted(&[(1.0, 3.0), (0.0, 1.0), (-0.0, 2.0)], None) else {
+            panic!()
+        };
+        assert_eq!(read.positive, Side::of([(0, 1), (1, 2)]));
     }
 
     #[test]
