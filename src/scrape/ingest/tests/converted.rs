@@ -169,6 +169,43 @@ fn what_makes_no_histogram_stays_classic() {
 }
 
 #[test]
+fn what_stands_among_the_series_of_a_histogram_and_is_none_of_them_does_not_part_it() {
+    let parts = ["h_bucket{le=\"1\"} 1\n", "h_bucket{le=\"+Inf\"} 2\n", "h_sum 3\n", "h_count 2\n"];
+    for odd in ["h_bucket{le=\"x\"}", "h_bucket", "h_bucket{le=\"NaN\"}", "h_bucket{le=\"\"}", "h"] {
+        for at in 0..=parts.len() {
+            let (before, behind) = parts.split_at(at);
+            let body = format!("# TYPE h histogram\n{}{odd} 9\n{}", before.concat(), behind.concat());
+            let mut target = Target::new(converted());
+            let report = target.read(Format::Text, 1, body.as_bytes());
+            assert!(report.failure.is_none());
+            // The line is taken in where it stands, the histogram where it ends.
+            let own = format!("{} 9@1", odd.replace("{le=\"\"}", ""));
+            let mut expected = vec![own.as_str(), "h {1:1 inf:1} of 2, 3@1"];
+            // One series with the histogram: the first is sent, the second is counted.
+            expected.truncate(if odd == "h" { 1 } else { 2 });
+            assert_eq!(target.shown(), expected, "{body}");
+            assert_eq!(report.discarded.total(), u64::from(odd == "h"));
+        }
+    }
+}
+
+#[test]
+fn a_series_with_other_labels_or_another_name_ends_the_histogram_before_it() {
+    let read = |family: &str, other: &str| {
+        let bucket = |bound: u32| format!("{family}_bucket{{le=\"{bound}\"}} {bound}\n");
+        let body = format!("# TYPE {family} histogram\n{}{other} 9\n{}", bucket(1), bucket(2));
+        let mut target = Target::new(converted());
+        assert_eq!(target.read(Format::Text, 1, body.as_bytes()).scraped, 3);
+        target.shown()
+    };
+    for other in ["h{a=\"b\"}", "h_other", "hh", "h_bucket{a=\"b\",le=\"x\"}"] {
+        assert_eq!(read("h", other), ["h {1:1} of 1, 0@1".to_owned(), format!("{other} 9@1")]);
+    }
+    // Prometheus takes a suffix off to see which histogram a series is of: the bare name is not one of its own.
+    assert_eq!(read("x_sum", "x_sum"), ["x_sum {1:1} of 1, 0@1"]);
+}
+
+#[test]
 fn one_that_is_too_long_stays_classic_to_its_end() {
     let mut body = "# TYPE h histogram\n".to_owned();
     for n in 0..10_100 {
