@@ -35,6 +35,18 @@ pub struct Gathered<'a> {
     pub start: Option<i64>,
 }
 
+/// What became of a series that was to be gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It waits with those before it.
+    Gathered,
+    /// It bears the name and the labels of their histogram, but is no part of it (a bucket without a bound, a bare name). The histogram goes
+    /// on behind it, as in Prometheus.
+    Beside,
+    /// It belongs to another histogram, or to none: those before it are all.
+    Not,
+}
+
 /// What a series is to a histogram.
 #[derive(Clone, Copy, Debug)]
 enum Part {
@@ -44,18 +56,20 @@ enum Part {
 }
 
 impl<'a> Collation<'a> {
-    /// Gathers a series that belongs to the same histogram as those before, or to any if there are none; whether it did. `family`: that of
-    /// the last `# TYPE`.
-    pub fn take(&mut self, one: Gathered<'a>, family: &str) -> bool {
-        let Some((part, key)) = part(&one.series, family) else { return false };
+    /// Gathers a series of the same histogram as those before, or of any if there are none. `family`: that of the last `# TYPE`.
+    pub fn take(&mut self, one: Gathered<'a>, family: &str) -> Taken {
+        let Some((part, key)) = part(&one.series, family) else { return Taken::Not };
+        let Some(part) = part else {
+            return if self.key.as_ref() == Some(&key) { Taken::Beside } else { Taken::Not };
+        };
         match &self.key {
-            Some(before) if *before != key => return false,
+            Some(before) if *before != key => return Taken::Not,
             Some(_) if self.gathered.len() == MOST => {
                 self.refused = Some(key);
-                return false;
+                return Taken::Not;
             }
             Some(_) => {}
-            None if self.refused.as_ref() == Some(&key) => return false,
+            None if self.refused.as_ref() == Some(&key) => return Taken::Not,
             None => self.key = Some(key),
         }
         match part {
@@ -64,7 +78,7 @@ impl<'a> Collation<'a> {
             Part::Count => self.classic.count = Some(one.series.value),
         }
         self.gathered.push(one);
-        true
+        Taken::Gathered
     }
 
     /// What was gathered, in its order.
@@ -98,23 +112,36 @@ impl<'a> Collation<'a> {
     }
 }
 
-/// What a series is to a histogram of this family, and which histogram that is.
-fn part(series: &Series<'_>, family: &str) -> Option<(Part, Labels)> {
+/// What a series is to the histogram of this family that it names, and which one that is; no part where it is none of its parts.
+fn part(series: &Series<'_>, family: &str) -> Option<(Option<Part>, Labels)> {
     if series.in_force != MetricType::Histogram {
         return None;
     }
     // A line that is no good is told of where it is taken in.
     let name = series.find_name().ok()?;
-    let suffix = name.strip_prefix(family)?;
+    let (base, suffix) = split(&name);
+    if base != family {
+        return None;
+    }
     let exposed = series.collect().ok()?;
+    let bound = || exposed.get("le").and_then(parse_float).filter(|bound| !bound.is_nan());
     let part = match suffix {
-        "_bucket" => Part::Bucket(parse_float(exposed.get("le")?).filter(|bound| !bound.is_nan())?),
-        "_sum" => Part::Sum,
-        "_count" => Part::Count,
-        _ => return None,
+        "_bucket" => bound().map(Part::Bucket),
+        "_sum" => Some(Part::Sum),
+        "_count" => Some(Part::Count),
+        _ => None,
     };
     let mut key = exposed.to_labels();
     key.set(METRIC_NAME, family);
     key.set("le", "");
     Some((part, key))
+}
+
+/// The name of the histogram that a series names, as Prometheus has it, whatever the family, and the rest.
+fn split(name: &str) -> (&str, &str) {
+    let at = ["_bucket", "_sum", "_count"]
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix))
+        .map_or(name.len(), str::len);
+    name.split_at(at)
 }

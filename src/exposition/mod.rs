@@ -38,7 +38,7 @@ mod tests;
 /// 4 KiB), and each of its bytes stands a dozen times in memory on its way.
 pub const LONGEST: usize = 128 << 10;
 
-pub use collation::{Collation, Gathered};
+pub use collation::{Collation, Gathered, Taken};
 pub use error::{ParseError, Place, Reason};
 pub use exemplar::{Exemplar, Pair};
 pub use family::belongs_to_family;

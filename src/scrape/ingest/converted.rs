@@ -2,7 +2,7 @@
 
 use super::formats::{is_too_long, too_long};
 use super::{Ingest, Report, ScrapeError};
-use crate::exposition::{Collation, Entry, Gathered, Parser};
+use crate::exposition::{Collation, Entry, Gathered, Parser, Taken};
 use crate::model::Histogram;
 use crate::scrape::error::Site;
 
@@ -38,7 +38,7 @@ impl Ingest {
         self.append_gathered(&mut reading, timestamp, report)
     }
 
-    /// A series joins the histogram that is being gathered, or ends it; without conversion none is.
+    /// A series joins the histogram that is being gathered, stands beside it, or ends it; without conversion none is.
     pub(super) fn gather<'a>(
         &mut self,
         one: Gathered<'a>,
@@ -46,15 +46,18 @@ impl Ingest {
         timestamp: i64,
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
-        let is_converted = self.rules.histograms.converted;
-        if is_converted && reading.waiting.take(one, &reading.family) {
-            return Ok(());
+        if !self.rules.histograms.converted {
+            return self.append_classic(&one, timestamp, report);
         }
-        self.append_gathered(reading, timestamp, report)?;
-        if is_converted && reading.waiting.take(one, &reading.family) {
-            return Ok(());
+        let mut taken = reading.waiting.take(one, &reading.family);
+        if taken == Taken::Not {
+            self.append_gathered(reading, timestamp, report)?;
+            taken = reading.waiting.take(one, &reading.family);
         }
-        self.append_classic(&one, timestamp, report)
+        match taken {
+            Taken::Gathered => Ok(()),
+            Taken::Beside | Taken::Not => self.append_classic(&one, timestamp, report),
+        }
     }
 
     /// What is no series ends the histogram that is being gathered.
