@@ -272,14 +272,17 @@ fn rw_4_29_a_native_histogram_has_its_own_exemplars_or_those_of_its_classic_buck
         |trace: &str| client::Bucket { exemplar: Some(exemplar(trace, at(5, 0))), ..bucket(1.0, 1) };
     let classic = vec![in_bucket("b"), bucket(2.0, 2), in_bucket("c")];
     let own = vec![exemplar("x", at(7, 5_000_000)), exemplar("y", None)];
-    for (exemplars, expected) in
-        [(own, vec![("x", Some(7_005)), ("y", None)]), (vec![], vec![("b", Some(5_000)), ("c", Some(5_000))])]
-    {
+    let of_buckets = || vec![("b", Some(5_000)), ("c", Some(5_000))];
+    for (forms, exemplars, expected) in [
+        (HistogramForms::NATIVE, own.clone(), vec![("x", Some(7_005)), ("y", None)]),
+        (HistogramForms::NATIVE, vec![], of_buckets()),
+        // What is made of the classic part has nothing of the native one.
+        (HistogramForms::CONVERTED, own, of_buckets()),
+    ] {
         let native = client::Histogram { bucket: classic.clone(), exemplars, ..integer() };
         let body = body(&[of(native)]);
         let mut scratch = ProtobufScratch::default();
-        let mut parser =
-            ProtobufParser::new(&body, &mut scratch, true).with_histograms(HistogramForms::NATIVE);
+        let mut parser = ProtobufParser::new(&body, &mut scratch, true).with_histograms(forms);
         while !matches!(parser.entry(), Some(Entry::Histogram(_))) {
             parser.next().unwrap().unwrap();
         }
@@ -288,7 +291,7 @@ fn rw_4_29_a_native_histogram_has_its_own_exemplars_or_those_of_its_classic_buck
             .map(|exemplar| (exemplar.labels()[0].1.to_string(), exemplar.timestamp))
             .collect();
         let expected: Vec<_> = expected.into_iter().map(|(trace, at)| (trace.to_owned(), at)).collect();
-        assert_eq!(seen, expected);
+        assert_eq!(seen, expected, "{forms:?}");
     }
 }
 
