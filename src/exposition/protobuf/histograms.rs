@@ -58,12 +58,15 @@ impl ProtobufParser<'_, '_> {
         })
     }
 
-    /// The exemplars of the native histogram that the parser stands at: its own, or those of its classic buckets if it has none.
+    /// The exemplars of the native histogram that the parser stands at: its own, or those of its classic buckets if it has none or is made
+    /// of them.
     pub fn histogram_exemplars(&self) -> impl Iterator<Item = Exemplar<'_>> {
         let Metric { histogram, native, .. } = &self.scratch.metric;
+        let is_converted = matches!(self.current, Current::Histogram(Form::Converted));
+        let own: &[_] = if is_converted { &[] } else { &native.exemplars };
         let classic = || histogram.parts.iter().filter_map(|part| part.exemplar.as_ref());
-        let of_buckets = native.exemplars.is_empty().then(classic);
-        native.exemplars.iter().chain(of_buckets.into_iter().flatten()).map(|found| self.found(found))
+        let of_buckets = own.is_empty().then(classic);
+        own.iter().chain(of_buckets.into_iter().flatten()).map(|found| self.found(found))
     }
 
     /// The histogram that the metric comes to, if it comes to one. What cannot be converted stays classic.
