@@ -137,14 +137,19 @@ impl Bench {
                     let request = decode_v2(&record.payload, 1 << 20).unwrap();
                     let symbol = |reference: u32| request.symbols[reference as usize].as_str();
                     self.seen.extend(request.timeseries.iter().map(|series| {
+                        let (value, timestamp) = match (&series.samples[..], &series.histograms[..]) {
+                            ([sample, ..], _) => (sample.value, sample.timestamp),
+                            ([], [histogram, ..]) => (histogram.sum, histogram.timestamp),
+                            ([], []) => panic!("a series without a sample: {series:?}"),
+                        };
                         Stored {
                             labels: series
                                 .labels_refs
                                 .chunks(2)
                                 .map(|pair| (symbol(pair[0]), symbol(pair[1])))
                                 .collect(),
-                            value: series.samples[0].value,
-                            timestamp: series.samples[0].timestamp,
+                            value,
+                            timestamp,
                         }
                     }));
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docker_remote_write::collector::{self, Collector, Links, SelfExposition};
 
-use super::{Address, Bench, DEADLINE, Stored, Then, assert_ordered, ok, serve, ups};
+use super::{Address, Bench, DEADLINE, HistogramForms, Stored, Then, assert_ordered, ok, serve, ups};
 use crate::support::scripted::{self, Step, status};
 
 async fn running(config: impl FnOnce(&mut collector::Config)) -> Bench {
@@ -185,5 +185,28 @@ async fn the_targets_sample_limit_does_not_silence_our_own_series() {
     bench.control.start();
     bench.until("a refused scrape", |seen| ups(seen, 0.0) > 0).await;
     bench.until("what we say of it", |seen| seen.iter().any(|sample| sample.name() == "own_b")).await;
+    bench.end().await;
+}
+
+/// Endpoints of 1.0 are sent no histogram with custom bounds: ours would be gone from there.
+#[tokio::test]
+async fn our_own_histograms_stay_classic_when_the_targets_are_converted() {
+    const TEXT: &str =
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 2\nh_sum 1\nh_count 2\n";
+    let mut bench = Bench::new();
+    serve(&bench.socket(), ok(TEXT), Then::Close);
+    let mut config = bench.config();
+    config.scrape.histograms = HistogramForms::CONVERTED;
+    let own = SelfExposition { job: "own".to_owned(), write: Box::new(|text| text.push_str(TEXT)) };
+    let collector =
+        Collector::new(&config, Some(own), Links::default(), &bench.queue, bench.metrics.clone()).unwrap();
+    let commands = bench.commands.take().unwrap();
+    bench.collecting = Some(tokio::spawn(collector.run(commands, bench.cancel.clone())));
+    bench.control.start();
+    let is_own = |sample: &&Stored| sample.labels.get("job") == Some("own");
+    let seen = bench.until("both", |seen| seen.iter().any(|sample| is_own(&sample))).await;
+    let names: Vec<_> = seen.iter().filter(is_own).map(Stored::name).collect();
+    assert_eq!(names, ["h_bucket", "h_bucket", "h_sum", "h_count"]);
+    assert!(seen.iter().any(|sample| sample.labels.get("job") == Some("docker") && sample.name() == "h"));
     bench.end().await;
 }
