@@ -25,8 +25,8 @@ pub use stale_socket::{FIRST_PAUSE, LONGEST_PAUSE, LastExit};
 use crate::model::{Clock, Labels};
 use crate::queue::Queue;
 use crate::scrape::{
-    self, DiscardedExemplars, Format, LabelLimits, Relabelling, Report, Rules, Schedule, ScrapeError,
-    TargetClient, TargetNames,
+    self, DiscardedExemplars, Format, HistogramForms, LabelLimits, Relabelling, Report, Rules, Schedule,
+    ScrapeError, TargetClient, TargetNames,
 };
 use naming::{Changes, Held, Naming};
 use notice::{Notice, Say};
@@ -138,8 +138,9 @@ impl Collector {
         let silent = || SelfExposition { job: String::new(), write: Box::new(|_| ()) };
         let wanted = own.is_some();
         let exposition = own.unwrap_or_else(silent);
-        // Without the target's limit and rules: what they refuse is told by these.
+        // Without the target's limit and rules: what they refuse is told by these. Classic, as endpoints of 1.0 take no converted histograms.
         let own_rules = Rules {
+            histograms: HistogramForms::CLASSIC,
             sample_limit: None,
             memory_limit: None,
             label_limits: LabelLimits::default(),
