@@ -70,6 +70,13 @@ fn start_with(config: Config, queue: &Queue, tuning: Tuning) -> Running {
     Running { queue: queue.clone(), sender, cancel }
 }
 
+/// So much time passes at once, for every timer that is set.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 impl Running {
     /// Waits until something is true of the sender or its queue.
     async fn until(&self, what: &str, is_true: impl Fn(&Self) -> bool) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use docker_remote_write::remote::{Cause, Config};
 
-use super::{append_scrape, config, queue, start, timestamps, young};
+use super::{append_scrape, config, pass, queue, start, timestamps, young};
 use crate::support::logs;
 use crate::support::scripted::{NOTHING, Step, serve, status};
 use crate::support::tsdb::{Manner, Tsdb};
@@ -77,9 +77,7 @@ async fn a_refused_series_is_quarantined_costs_no_requests_and_is_tried_again() 
     assert_eq!(running.sender.metrics.snapshot().quarantined_series, 1);
 
     // A minute later it is tried again, and again refused: that is not said a second time.
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(61)).await;
-    tokio::time::resume();
+    pass(Duration::from_secs(61)).await;
     append_scrape(&queue, &scrape(&names, now + 11));
     running.until_done().await;
     assert_eq!((running.rejected(Cause::Poison), running.rejected(Cause::Quarantined)), (2, 10));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use docker_remote_write::model::{Secret, SecretSource};
 use docker_remote_write::remote::{Auth, Config, Tuning};
 
-use super::{append, config, queue, start, start_with};
+use super::{append, config, pass, queue, start, start_with};
 use crate::support::logs;
 use crate::support::scripted::{NOTHING, Step, serve, status};
 
@@ -133,9 +133,13 @@ async fn secrets_are_never_in_logs_metrics_or_debug() {
     };
     let headers = vec![("X-Key".to_owned(), Secret::new("hunter3"))];
     let url = server.url("/write?key=hunter3");
-    let config = Config { auth, headers, timeout: Duration::from_millis(200), ..config(&url) };
+    let config = Config { auth, headers, ..config(&url) };
     assert!(!format!("{:?}", config.auth).contains("hunter"), "{config:?}");
+    let timeout = config.timeout;
     let running = start(config, &queue);
+    // The last but one hangs until it is given up.
+    server.saw(count - 1).await;
+    pass(timeout).await;
     server.saw(count).await;
     running.until("rejected", |running| running.queue.ledger(0).rejected == 1).await;
     running.until("said", |_| !logs.with("for the sake of this series").is_empty()).await;
