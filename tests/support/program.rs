@@ -87,13 +87,19 @@ impl World {
 
     /// Of these scrapes, given by the times when the engine was asked, those that have not arrived.
     pub(crate) fn missing(&self, scrapes: &[i64]) -> Vec<i64> {
-        let ups: Vec<i64> = self.receiver.read(|state| {
+        let mut ups: Vec<i64> = self.receiver.read(|state| {
             let ups = state.store.select(&[("__name__", "up"), ("job", "docker")]);
             ups.flat_map(|(_, samples)| samples.iter().map(|sample| sample.timestamp)).collect()
         });
-        // Stamped when the scrape began, or with its tick, and that is a second from the next one.
-        let arrived = |at: &i64| ups.iter().any(|up| (at - 500..=at + 5).contains(up));
-        scrapes.iter().copied().filter(|at| !arrived(at)).collect()
+        ups.sort_unstable();
+        let mut ups = ups.into_iter().peekable();
+        // Stamped when the scrape began, or with its tick, and that is a second from the next one. The engine is asked in the same moment, or
+        // as much later as the timeout (a second) lets a process that gets no processor. Each stands for one scrape.
+        let mut arrived = |at: i64| {
+            while ups.next_if(|up| *up <= at - 1000).is_some() {}
+            ups.next_if(|up| *up <= at + 5).is_some()
+        };
+        scrapes.iter().copied().filter(|at| !arrived(*at)).collect()
     }
 
     /// Waits until all of these scrapes have arrived.
@@ -111,10 +117,11 @@ impl World {
         }
     }
 
-    /// When the engine was asked, from the scrape with this number (the first is 0) on, up to a moment.
+    /// When the engine was asked, from the scrape with this number (the first is 0) on, for all that had been queued by a moment for sure: one
+    /// process scrapes one after another, so the next one was asked for by then. That an answer was given does not say when it was read.
     pub(crate) fn scraped(&self, from: usize, until: i64) -> Vec<i64> {
-        let served = self.engine.served();
-        served.iter().skip(from).map(|served| served.at).filter(|at| *at <= until).collect()
+        let asked: Vec<i64> = self.engine.served().iter().skip(from).map(|served| served.at).collect();
+        asked.windows(2).filter(|pair| pair[1] <= until).map(|pair| pair[0]).collect()
     }
 
     pub(crate) async fn until_ups(&self, count: usize) {
