@@ -268,8 +268,10 @@ pub(super) async fn run(case: Case) -> Peak {
             ups.flat_map(|(_, samples)| samples).filter(|sample| sample.bits == value.to_bits()).count()
         })
     };
+    // A busy machine may take its second for the first ones.
+    let is_enough = || matches!(comes, Comes::Fails(_)) || ups(1.0) > 0;
     until(&format!("{name}: {scrapes} scrapes"), || {
-        target.asked() >= scrapes && ups(0.0) + ups(1.0) >= scrapes - 1
+        target.asked() >= scrapes && ups(0.0) + ups(1.0) >= scrapes - 1 && is_enough()
     })
     .await;
     let good = ups(1.0);
