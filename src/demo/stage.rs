@@ -5,9 +5,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +15,6 @@ use crate::receiver::Receiver;
 
 /// A unix socket's path has at most 107 bytes; the longest name below the directory has 12.
 const MAX_DIRECTORY_BYTES: usize = 107 - 13;
-/// Somebody else's connection may sit on the port for a moment.
-const REBIND_ATTEMPTS: u32 = 40;
-const REBIND_PAUSE: Duration = Duration::from_millis(50);
 
 /// A directory that nobody else can read, gone with all it holds when this is dropped.
 #[derive(Debug)]
@@ -70,13 +66,18 @@ impl Drop for Directory {
 pub(super) struct Inlet {
     receiver: Receiver,
     address: SocketAddr,
+    /// Bound and never listening: while the port is closed, the kernel gives it to nobody else.
+    _held: TcpSocket,
     serving: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 impl Inlet {
     /// Opens a port of the kernel's choice on loopback.
     pub(super) async fn new(receiver: Receiver) -> io::Result<Self> {
-        let mut inlet = Self { receiver, address: (Ipv4Addr::LOCALHOST, 0).into(), serving: None };
+        let (held, address) = hold().map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot bind a port of {}: {error}", Ipv4Addr::LOCALHOST))
+        })?;
+        let mut inlet = Self { receiver, address, _held: held, serving: None };
         inlet.open().await?;
         Ok(inlet)
     }
@@ -97,30 +98,24 @@ impl Inlet {
     /// Takes connections on the same port (again).
     pub(super) async fn open(&mut self) -> io::Result<()> {
         self.close().await;
-        let listener = self.bind().await?;
-        self.address = listener.local_addr()?;
+        let listener = TcpListener::bind(self.address).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {}: {error}", self.address))
+        })?;
         let stop = CancellationToken::new();
         let (receiver, stopped) = (self.receiver.clone(), stop.clone());
         let task = tokio::spawn(async move { receiver.serve(listener, stopped).await });
         self.serving = Some((stop, task));
         Ok(())
     }
+}
 
-    async fn bind(&self) -> io::Result<TcpListener> {
-        let mut result = TcpListener::bind(self.address).await;
-        for _ in 1..REBIND_ATTEMPTS {
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    tokio::time::sleep(REBIND_PAUSE).await;
-                    result = TcpListener::bind(self.address).await;
-                }
-                Ok(_) | Err(_) => break,
-            }
-        }
-        result.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {}: {error}", self.address))
-        })
-    }
+fn hold() -> io::Result<(TcpSocket, SocketAddr)> {
+    let held = TcpSocket::new_v4()?;
+    // Listeners have this option too, and may use the port beside a socket that does not listen.
+    held.set_reuseaddr(true)?;
+    held.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let address = held.local_addr()?;
+    Ok((held, address))
 }
 
 #[cfg(test)]
@@ -151,6 +146,8 @@ mod tests {
         inlet.close().await;
         let error = TcpStream::connect(address).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let taken = TcpSocket::new_v4().unwrap().bind(address).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         inlet.open().await.unwrap();
         assert_eq!(inlet.address(), address);
         TcpStream::connect(address).await.unwrap();

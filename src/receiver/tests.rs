@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -286,7 +286,11 @@ async fn a_hanging_answer_ends_with_the_server() {
 
 #[tokio::test]
 async fn a_stopped_server_refuses_and_comes_back_on_the_same_port_with_what_it_had() {
-    let rig = Rig::new().await;
+    // Bound and never listening: the kernel gives the port to nobody else while the server is away.
+    let held = TcpSocket::new_v4().unwrap();
+    held.set_reuseaddr(true).unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let rig = Rig::serve(Receiver::new(Options::default()), held.local_addr().unwrap()).await;
     // An idle kept-alive connection does not hold the stop up.
     let _idle = TcpStream::connect(rig.address).await.unwrap();
     assert_eq!(rig.post(&up(&[(NOW, 1.0)])).await, 204);

@@ -11,6 +11,7 @@ use docker_remote_write::receiver::{Answer, Speaks};
 use serde_json::Value;
 
 use super::{DEADLINE, World};
+use crate::support::refused::Refused;
 
 /// Status line and headers, and the body.
 fn get(mut stream: impl Read + Write, path: &str) -> Option<(String, String)> {
@@ -167,7 +168,8 @@ async fn run_serves_no_pages_unless_told_and_then_on_this_host_alone() {
     let (_, said, _) = program.terminated().await;
     assert!(!said.contains("serving /metrics"), "{said}");
 
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = Refused::new();
+    let free = refused.address;
     let url = "http://127.0.0.1:1/write?token=hunter3";
     let mut program = world.run(&[("TELEMETRY_ADDRESS", &free.to_string()), ("REMOTE_WRITE_URL", url)]);
     program.says("serving /metrics").await;
