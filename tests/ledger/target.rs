@@ -1,6 +1,7 @@
 //! The engine's side: a metrics socket that answers when the story says so, with series that come and go.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
 
 use docker_remote_write::model::now_ms;
@@ -145,8 +146,13 @@ impl Target {
     }
 
     pub(super) async fn answer(&mut self, exposition: &Exposition) {
+        self.answer_if_awaited(exposition).await.unwrap();
+    }
+
+    /// Whoever asked may have given up.
+    pub(super) async fn answer_if_awaited(&mut self, exposition: &Exposition) -> io::Result<()> {
         let mut stream = self.asked.take().unwrap();
-        stream.write_all(&exposition.bytes).await.unwrap();
-        stream.shutdown().await.unwrap();
+        stream.write_all(&exposition.bytes).await?;
+        stream.shutdown().await
     }
 }
