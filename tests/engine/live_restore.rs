@@ -1,7 +1,7 @@
 //! live-restore: the plugin's process outlives the daemon, and the socket in its mount does not. It ends, and dockerd starts it with a new mount.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::{Engine, Kind, Manifest, PATIENCE, Plugin, Receiver, eventually, figure, now_ms};
 
@@ -37,8 +37,7 @@ fn a_socket_that_dies_within_a_minute_of_the_last_exit_is_waited_for() {
     let plugin = Plugin::create(&engine, Manifest::DockerPage);
     plugin.set(&engine, &[("REMOTE_WRITE_URL", &receiver.push_url()), ("SCRAPE_INTERVAL", "1s")]);
     plugin.enable(&engine);
-    eventually("six scrapes", PATIENCE, || (good_scrapes(&receiver, 0) >= 6).then_some(()));
-    let first = plugin.pid(&engine).expect("the plugin runs");
+    let first = await_settled(&plugin, &engine, &receiver);
     engine.stop_dockerd();
     let manifest = Manifest::DockerPage;
     let second = await_new_process(&plugin, &mut engine, &receiver, first, "SIGTERM", manifest);
@@ -92,10 +91,7 @@ fn a_restarted_daemon_is_scraped_again_by_a_new_process(manifest: Manifest, kind
     let plugin = Plugin::create(&engine, manifest);
     plugin.set(&engine, &[("REMOTE_WRITE_URL", &receiver.push_url()), ("SCRAPE_INTERVAL", "1s")]);
     plugin.enable(&engine);
-    let enabled = Instant::now();
-    eventually("six scrapes", PATIENCE, || (good_scrapes(&receiver, 0) >= 6).then_some(()));
-    assert!(enabled.elapsed() > Duration::from_secs(5), "a process must be that old to be started again");
-    let first = plugin.pid(&engine).expect("the plugin runs");
+    let first = await_settled(&plugin, &engine, &receiver);
 
     engine.stop_dockerd();
     assert_eq!(plugin.pid(&engine), Some(first), "with live-restore the process lives on");
@@ -124,6 +120,14 @@ fn a_restarted_daemon_is_scraped_again_by_a_new_process(manifest: Manifest, kind
     let note = fs::read_to_string(note).expect("the exit is noted");
     assert!(note.ends_with(" 120\n"), "the second exit demands twice the pause of the first: {note}");
     plugin.disable(&engine);
+}
+
+/// Waits until the first process scrapes and is so old that it ends for a dead socket.
+fn await_settled(plugin: &Plugin, engine: &Engine, receiver: &Receiver) -> u32 {
+    eventually("six scrapes", PATIENCE, || (good_scrapes(receiver, 0) >= 6).then_some(()));
+    let first = plugin.pid(engine).expect("the plugin runs");
+    eventually("a process of 5 s", PATIENCE, || (age_ticks(first) > 5 * TICKS_PER_SECOND).then_some(()));
+    first
 }
 
 /// Starts dockerd again and waits until another process scrapes it, in time.
@@ -168,7 +172,24 @@ fn good_scrapes(receiver: &Receiver, since: i64) -> usize {
 
 /// User and system time of a process (proc(5): fields 14 and 15).
 fn cpu_ticks(pid: u32) -> u64 {
+    let [user, system] = ticks(pid, [14, 15]);
+    user + system
+}
+
+/// The time since the start of a process (proc(5): field 22, since the boot).
+fn age_ticks(pid: u32) -> u64 {
+    let uptime = fs::read_to_string("/proc/uptime").expect("proc is mounted");
+    // Seconds with two decimals.
+    let hundredths = uptime.split(' ').next().unwrap_or_default().replace('.', "");
+    let now = hundredths.parse::<u64>().expect("a time") * TICKS_PER_SECOND / 100;
+    let [start] = ticks(pid, [22]);
+    now - start
+}
+
+/// Fields of /proc/PID/stat; the second one is a name in brackets, with whatever in it.
+fn ticks<const N: usize>(pid: u32, fields: [usize; N]) -> [u64; N] {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the plugin runs");
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
-    [11, 12].iter().map(|field| fields[*field].parse::<u64>().expect("a number of ticks")).sum()
+    let from_third: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
+    fields.map(|field| from_third[field - 3].parse().expect("a number of ticks"))
 }
