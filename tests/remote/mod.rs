@@ -9,6 +9,7 @@ mod held;
 mod left_out;
 mod metadata;
 mod negotiation;
+mod negotiation_random;
 mod outage;
 mod pace;
 mod poison;
