@@ -6,6 +6,7 @@ mod confine;
 mod crash;
 mod exit_note;
 mod identity_note;
+mod last_words;
 mod note;
 pub mod plugin;
 mod process;
@@ -231,7 +232,7 @@ impl App {
         let shown = Arc::new(self_metrics(&config, &queue, &senders, &metrics, reloads, log));
         let own = config.self_metrics.then(|| self_exposition(Arc::clone(&shown)));
         let (confined, sandbox) = (sandbox.is_some(), sandbox.unwrap_or_else(|| "off".to_owned()));
-        pages.open(Box::new(Status::new(&config, shown, sandbox)));
+        pages.open(Box::new(Status::new(&config, Arc::clone(&shown), sandbox)));
         let (learn, learned) = watch::channel(identity.clone());
         let links =
             Links { saved: identity, learned: Some(learn), rules: rules_file.as_ref().map(RulesFile::rules) };
@@ -276,7 +277,8 @@ impl App {
         close(&queue, senders, &sending).await;
         let names = config.endpoints.iter().map(|endpoint| endpoint.name.clone());
         let ledgers: Vec<_> = names.enumerate().map(|(number, name)| (name, queue.ledger(number))).collect();
-        say_what_is_left(&ledgers, config.mode, storage);
+        let unconfirmed = shown.endpoints.iter().map(|(_, metrics)| metrics.snapshot().samples_unconfirmed);
+        last_words::say(&ledgers, unconfirmed, config.mode, storage);
         Ok(Ended { ledgers, crashed })
     }
 }
@@ -406,28 +408,6 @@ async fn drain(senders: &[(String, Sender)], queue: &Queue, storage: &Storage, l
     if tokio::time::timeout(limit, all).await.is_err() {
         info!(?limit, "the time for delivering is over");
     }
-}
-
-/// The last line of each endpoint's ledger: with it the books of one process after the other can be checked against what a receiver holds.
-fn say_what_is_left(ledgers: &[(String, Ledger)], mode: Mode, storage: &Storage) {
-    // dockerd says nothing to a plugin that is to be upgraded: any end may be the one before.
-    let upgrade_wipes = match (mode, storage) {
-        (Mode::Plugin, Storage::Disk(dir)) => !is_mount_point(dir),
-        (Mode::Plugin, Storage::Memory) | (Mode::Run, Storage::Disk(_) | Storage::Memory) => false,
-    };
-    for (endpoint, ledger) in ledgers {
-        let Ledger { appended, recovered, delivered, rejected, expired, overflowed, lost_at_exit, pending } =
-            ledger;
-        info!(%endpoint, appended, recovered, delivered, rejected, expired, overflowed, lost_at_exit, pending, "the ledger at the end");
-        if ledger.lost_at_exit > 0 {
-            warn!(%endpoint, samples = ledger.lost_at_exit, "undelivered samples are lost: the queue was in memory");
-        } else if ledger.pending > 0 && upgrade_wipes {
-            warn!(%endpoint, samples = ledger.pending, "undelivered samples stay in the queue; the next start sends them, but a plugin upgrade before that wipes them");
-        } else if ledger.pending > 0 {
-            info!(%endpoint, samples = ledger.pending, "undelivered samples stay in the queue; the next start sends them");
-        }
-    }
-    info!("stopped");
 }
 
 fn say_where_the_queue_is(storage: &Storage) {

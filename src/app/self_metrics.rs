@@ -44,8 +44,9 @@ impl SelfMetrics {
             .enumerate()
             .map(|(number, (name, metrics))| EndpointState {
                 name,
-                ledger: self.queue.ledger(number),
+                // In this order: what is unconfirmed has been delivered by then.
                 remote: metrics.snapshot(),
+                ledger: self.queue.ledger(number),
             })
             .collect();
         self.write_program(&mut exposition);
@@ -245,7 +246,7 @@ fn write_requests(exposition: &mut Exposition<'_>, endpoints: &[EndpointState<'_
     for endpoint in endpoints {
         family.sample(&[("endpoint", endpoint.name)], endpoint.remote.samples_retried);
     }
-    let help = "Samples of delivered 2.0 requests beyond those that the endpoint says it has written; endpoints count in their own ways";
+    let help = "Of the delivered samples, those of 2.0 requests beyond what the endpoint says it has written; endpoints count in their own ways";
     let mut family = exposition.family("docker_remote_write_samples_unconfirmed_total", Kind::Counter, help);
     for endpoint in endpoints {
         family.sample(&[("endpoint", endpoint.name)], endpoint.remote.samples_unconfirmed);

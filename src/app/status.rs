@@ -60,6 +60,8 @@ struct Endpoint<'a> {
     appended: u64,
     recovered: u64,
     delivered: u64,
+    /// A part of `delivered`.
+    unconfirmed: u64,
     rejected: u64,
     expired: u64,
     overflowed: u64,
@@ -80,7 +82,9 @@ impl Status {
         let collector = self.shown.collector.snapshot();
         let endpoints = self.shown.endpoints.iter().zip(&self.urls).enumerate();
         let endpoints = endpoints.map(|(number, ((name, metrics), url))| {
-            endpoint(name, url, self.shown.queue.ledger(number), metrics.snapshot())
+            // In this order: what is unconfirmed has been delivered by then.
+            let remote = metrics.snapshot();
+            endpoint(name, url, self.shown.queue.ledger(number), remote)
         });
         Page {
             version: env!("CARGO_PKG_VERSION"),
@@ -140,6 +144,7 @@ fn endpoint<'a>(name: &'a str, url: &'a str, ledger: Ledger, remote: Snapshot) -
         appended: ledger.appended,
         recovered: ledger.recovered,
         delivered: ledger.delivered,
+        unconfirmed: remote.samples_unconfirmed,
         rejected: ledger.rejected,
         expired: ledger.expired,
         overflowed: ledger.overflowed,

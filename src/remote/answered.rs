@@ -65,11 +65,11 @@ impl Worker {
                 let early = decide(&answer.reply, "", &known, SystemTime::now());
                 if early == Outcome::Delivered {
                     self.negotiated(batch, Some(&answer.reply), &early, "");
-                    self.unconfirmed(batch, &answer.reply);
                     if self.has_suspects(batch.end()) {
                         self.last_chance(batch.end()).await;
                     }
-                    self.delivered(batch);
+                    let delivered = self.delivered(batch);
+                    self.unconfirmed(batch, &answer.reply, delivered);
                     self.client.text(answer).await;
                     return Next::Delivered;
                 }
@@ -119,10 +119,11 @@ impl Worker {
         }
     }
 
-    /// Receivers count in their own ways (Cortex says 0 while it stores), so a difference decides nothing.
-    fn unconfirmed(&self, batch: &Batch, reply: &Reply) {
+    /// Receivers count in their own ways (Cortex says 0 while it stores), so a difference decides nothing. What the queue had dropped
+    /// meanwhile is in another place of the ledger.
+    fn unconfirmed(&self, batch: &Batch, reply: &Reply, delivered: u64) {
         if let (Version::V2, Some(written)) = (batch.version, reply.written) {
-            self.metrics.unconfirmed(u64::from(batch.samples).saturating_sub(written));
+            self.metrics.unconfirmed(u64::from(batch.samples).saturating_sub(written).min(delivered));
         }
     }
 
@@ -258,7 +259,8 @@ impl Worker {
         self.report.retrying(reason, text, self.pending(), wait);
     }
 
-    fn delivered(&mut self, batch: &Batch) {
+    /// Returns how many samples were booked as delivered.
+    fn delivered(&mut self, batch: &Batch) -> u64 {
         let delivered = self.book(batch, Fate::Delivered, None);
         if delivered < u64::from(batch.samples) {
             let missed = u64::from(batch.samples) - delivered;
@@ -271,6 +273,7 @@ impl Worker {
         self.metrics.limits(self.size.current(), self.assembler.sieve.quarantine.len());
         self.answered();
         self.report.delivered(delivered);
+        delivered
     }
 
     /// A whole request was refused, and none of it stored.

@@ -38,7 +38,8 @@ pub struct Snapshot {
     pub up: bool,
     /// The version of the last request (`_protocol_info`); none before the first.
     pub version: Option<Version>,
-    /// Samples of delivered 2.0 requests beyond those that the endpoint says it has written (`_samples_unconfirmed_total`).
+    /// Samples of delivered 2.0 requests beyond those that the endpoint says it has written (`_samples_unconfirmed_total`); a part of the
+    /// ledger's `delivered`, and counted after it: whoever reads this first and the ledger then never sees more of them.
     pub samples_unconfirmed: u64,
     /// The endpoint is held: wrong settings, nothing is dropped.
     pub held: bool,

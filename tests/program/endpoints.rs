@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
-use docker_remote_write::receiver::{Answer, Options, Receiver, State};
+use docker_remote_write::receiver::{Answer, Options, Receiver, Reply, State};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::telemetry::{at, status};
 use super::{DEADLINE, World};
+use crate::support::program::Books;
 
 /// A strict receiver beside the world's own.
 struct Second {
@@ -132,4 +134,41 @@ async fn a_name_that_goes_is_counted_and_a_name_that_comes_beside_others_begins_
     second.receiver.wait_until(removed, DEADLINE).await.unwrap();
     program.terminated().await;
     assert_eq!(world.ups(), 0, "the first receiver took something after all");
+}
+
+#[tokio::test]
+async fn rw_2_19_the_ledger_names_what_of_delivered_an_endpoint_has_not_confirmed() {
+    let (world, second) = (World::new().await, Second::new().await);
+    // It stores everything, and says each time that it has written one sample.
+    second.receiver.answer(Answer::StorePart { series: usize::MAX, reply: Reply::written(204, 1) });
+    let pages = world.path("pages.sock");
+    let address = format!("unix:{}", pages.display());
+    let block = second.block("short");
+    let mut program = world.run(&[("REMOTE_WRITE_CONFIG", &block), ("TELEMETRY_ADDRESS", &address)]);
+    program.says("serving /metrics").await;
+    // One request at a time: at the second one, the first is booked.
+    world.until_ups(2).await;
+    second.until_ups(2).await;
+    let page = status(at(&pages));
+    let unconfirmed = |number: usize| page["endpoints"][number]["unconfirmed"].as_u64().unwrap();
+    assert_eq!((unconfirmed(0), &page["endpoints"][1]["name"]), (0, &"short".into()), "{page}");
+    assert!(unconfirmed(1) > 0 && unconfirmed(1) < page["endpoints"][1]["delivered"].as_u64().unwrap());
+
+    let (ended, said, _) = program.terminated().await;
+    assert!(ended.success(), "{said}");
+    let [all, short] = ["default", "short"].map(|endpoint| Books::of(endpoint, &said));
+    all.assert_closed();
+    short.assert_closed();
+    assert_eq!(all.unconfirmed, 0, "{said}");
+    let sent: Vec<u64> =
+        second.receiver.read(|state| state.requests.iter().map(|request| request.samples).collect());
+    // The last answer may have come too late to be read.
+    let mut delivered = 0;
+    let booked = sent.iter().take_while(|samples| {
+        delivered += **samples;
+        delivered <= short.delivered
+    });
+    let expected = booked.map(|samples| samples - 1).sum::<u64>();
+    assert!(expected > 0);
+    assert_eq!(short.unconfirmed, expected, "{sent:?} {said}");
 }

@@ -23,7 +23,7 @@ fn get(mut stream: impl Read + Write, path: &str) -> Option<(String, String)> {
     Some((head.to_lowercase(), body.to_owned()))
 }
 
-fn at(socket: &Path) -> UnixStream {
+pub(super) fn at(socket: &Path) -> UnixStream {
     let stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
@@ -33,7 +33,7 @@ fn status_code(socket: &Path, path: &str) -> String {
     get(at(socket), path).unwrap().0.split(' ').nth(1).unwrap().to_owned()
 }
 
-fn status(stream: impl Read + Write) -> Value {
+pub(super) fn status(stream: impl Read + Write) -> Value {
     let (head, body) = get(stream, "/status").unwrap();
     assert!(head.contains("content-type: application/json"), "{head}");
     serde_json::from_str(&body).unwrap()

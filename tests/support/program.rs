@@ -303,6 +303,8 @@ pub(crate) struct Books {
     pub(crate) appended: u64,
     pub(crate) recovered: u64,
     pub(crate) delivered: u64,
+    /// Of the delivered ones.
+    pub(crate) unconfirmed: u64,
     pub(crate) pending: u64,
     /// Rejected, expired, overflowed, lost at exit: samples that will not arrive.
     pub(crate) dropped: u64,
@@ -322,6 +324,7 @@ impl Books {
             appended: word("appended"),
             recovered: word("recovered"),
             delivered: word("delivered"),
+            unconfirmed: word("unconfirmed"),
             pending: word("pending"),
             dropped: ["rejected", "expired", "overflowed", "lost_at_exit"].map(word).iter().sum(),
         }
@@ -331,5 +334,6 @@ impl Books {
     pub(crate) fn assert_closed(&self) {
         let (came, went) = (self.appended + self.recovered, self.delivered + self.dropped + self.pending);
         assert_eq!(came, went, "{self:?}");
+        assert!(self.unconfirmed <= self.delivered, "{self:?}");
     }
 }
