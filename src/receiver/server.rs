@@ -120,9 +120,19 @@ async fn read(body: Incoming, mut violations: Vec<Violation>) -> (Bytes, Vec<Vio
 }
 
 impl Receiver {
-    /// Takes a body as if it had come with a right head, and says how it was answered.
+    /// Takes a body of 1.0 as if it had come with a right head, and says how it was answered.
     pub fn accept(&self, body: Bytes) -> Answered {
-        self.shared.take(HeaderMap::new(), body, Vec::new()).1.answered
+        self.accept_as(Protocol::V1, body)
+    }
+
+    /// The same with a body of this message.
+    pub fn accept_as(&self, protocol: Protocol, body: Bytes) -> Answered {
+        let content_type = HeaderValue::from_static(match protocol {
+            Protocol::V1 => "application/x-protobuf",
+            Protocol::V2 => "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+        });
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
+        self.shared.take(headers, body, Vec::new()).1.answered
     }
 }
 

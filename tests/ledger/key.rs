@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
+use docker_remote_write::receiver::Protocol;
 use docker_remote_write::wire::decode::{decode_v1, decode_v2};
 
 const MAX_MESSAGE: usize = 1 << 26;
@@ -34,7 +35,11 @@ pub(super) fn keys_of_record(payload: &[u8]) -> Vec<Key> {
     keys.collect()
 }
 
-pub(super) fn keys_of_request(body: &[u8]) -> Vec<Key> {
+/// A message of 2.0 is a record, or is put together like one.
+pub(super) fn keys_of_request(protocol: Protocol, body: &[u8]) -> Vec<Key> {
+    if protocol == Protocol::V2 {
+        return keys_of_record(body);
+    }
     let request = decode_v1(body, MAX_MESSAGE).unwrap();
     let keys = request.timeseries.iter().flat_map(|series| {
         series.samples.iter().map(move |sample| {

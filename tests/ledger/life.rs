@@ -8,7 +8,7 @@ use std::time::Duration;
 use docker_remote_write::collector::{self, Collector, CollectorMetrics, Control, Links, SelfExposition};
 use docker_remote_write::model::Labels;
 use docker_remote_write::queue::{Config as QueueConfig, Ledger, Position, Queue, Storage};
-use docker_remote_write::remote::{Config as RemoteConfig, Sender, Tuning, spawn_with};
+use docker_remote_write::remote::{Config as RemoteConfig, ProtobufMessage, Sender, Tuning, spawn_with};
 use docker_remote_write::scrape::{
     Address, Config as ScrapeConfig, Escaping, HistogramForms, LabelLimits, LabelTemplates, Protocol,
     Relabelling,
@@ -46,6 +46,10 @@ pub(super) struct Knobs {
     stale_markers_on_stop: bool,
     pub(super) retry_on_http_429: bool,
     pub(super) hold_on_auth_error: bool,
+    /// Of each endpoint.
+    pub(super) messages: [ProtobufMessage; ENDPOINTS],
+    /// Where the message is found out: this endpoint takes 1.0 alone.
+    is_old: [bool; ENDPOINTS],
 }
 
 impl Knobs {
@@ -66,7 +70,20 @@ impl Knobs {
             stale_markers_on_stop: !dice.one_in(3),
             retry_on_http_429: !dice.one_in(3),
             hold_on_auth_error: !dice.one_in(3),
+            messages: [(); ENDPOINTS].map(|()| {
+                dice.weighted(&[
+                    (2, ProtobufMessage::Auto),
+                    (1, ProtobufMessage::V1),
+                    (1, ProtobufMessage::V2),
+                ])
+            }),
+            is_old: [(); ENDPOINTS].map(|()| dice.one_in(2)),
         }
+    }
+
+    /// Whether this endpoint does not read 2.0.
+    pub(super) fn is_old(&self, endpoint: usize) -> bool {
+        self.messages[endpoint] == ProtobufMessage::Auto && self.is_old[endpoint]
     }
 
     pub(super) fn limit_of(&self, endpoint: usize) -> Option<Duration> {
@@ -231,6 +248,7 @@ fn last(queue: &Queue) -> Last {
 fn remote(endpoint: usize, port: u16, knobs: &Knobs) -> RemoteConfig {
     RemoteConfig {
         name: NAMES[endpoint].to_owned(),
+        message: knobs.messages[endpoint],
         timeout: DEADLINE,
         max_samples_per_send: knobs.max_samples_per_send,
         min_backoff: Duration::from_millis(1),

@@ -54,6 +54,11 @@ pub(super) struct Part {
     to: u32,
 }
 
+/// How many there are in a request.
+pub(super) fn samples(parts: &[Part]) -> u32 {
+    parts.iter().map(|part| part.to - part.from).sum()
+}
+
 impl std::fmt::Debug for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}[{}..{}]", self.sequence, self.from, self.to)

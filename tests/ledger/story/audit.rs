@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use docker_remote_write::model::now_ms;
 use docker_remote_write::queue::{Faults, Ledger, Queue};
+use docker_remote_write::receiver::Protocol;
+use docker_remote_write::remote::ProtobufMessage;
 
 use super::super::DEADLINE;
 use super::super::disk::{self, Cursor};
 use super::super::endpoint::Arrival;
 use super::super::key::{keys_of_record, keys_of_request};
 use super::super::model::{ENDPOINTS, Fate, Part};
-use super::{Held, SYNTHETIC, Story};
+use super::{Failed, Held, SYNTHETIC, Story};
 
 impl Story {
     /// Waits until nothing moves: each endpoint that has something pending has asked for an answer, the next scrape has begun, and the
@@ -161,10 +163,19 @@ impl Story {
         let limit = limit.map(|limit| i64::try_from(limit.as_millis()).unwrap());
         let expired = match arrival {
             Some(arrival) => {
-                let (parts, skipped) = self.model.locate(endpoint, &keys_of_request(&arrival.body));
+                let (parts, skipped) =
+                    self.model.locate(endpoint, &keys_of_request(arrival.protocol, &arrival.body));
+                let pinned = match self.life().knobs.messages[endpoint] {
+                    ProtobufMessage::Auto => None,
+                    ProtobufMessage::V1 => Some(Protocol::V1),
+                    ProtobufMessage::V2 => Some(Protocol::V2),
+                };
+                assert!(pinned.is_none_or(|pinned| pinned == arrival.protocol), "endpoint {endpoint}");
                 let before = self.failed[endpoint].take();
-                if let Some((before, body)) =
-                    before.filter(|(before, _)| self.model.is_pending(endpoint, before))
+                if let Some(Failed { parts: before, protocol, body }) =
+                    before.filter(|failed| self.model.is_pending(endpoint, &failed.parts))
+                    // Another message may hold more or fewer of them.
+                    && protocol == arrival.protocol
                     && skipped.is_empty()
                     && limit.is_none()
                 {

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use docker_remote_write::queue::{Ledger, Position};
+use docker_remote_write::receiver::Protocol;
 
 use super::super::disk::{self, Cursor, Damage, Disk};
 use super::super::life::{Knobs, Last, Life};
 use super::super::model::{ENDPOINTS, Fate, Part, Restarted};
 use super::answers::Meaning;
 use super::audit::assert_closes;
-use super::{AHEAD, SYNTHETIC, Story};
+use super::{AHEAD, Held, SYNTHETIC, Story};
 
 impl Story {
     pub(super) async fn begin(
@@ -68,7 +69,9 @@ impl Story {
     pub(super) fn swallow_some(&mut self) {
         for endpoint in 0..ENDPOINTS {
             let swallows = self.dice.one_in(3);
-            if let Some(held) = self.held[endpoint].take().filter(|_| swallows) {
+            let is_old = self.life().knobs.is_old(endpoint);
+            let reads = |held: &Held| !is_old || held.arrival.protocol == Protocol::V1;
+            if let Some(held) = self.held[endpoint].take().filter(|held| swallows && reads(held)) {
                 self.store(endpoint, &held, false);
                 *self.tally.entry("stored, then the process ended").or_default() += 1;
             }
@@ -139,7 +142,7 @@ impl Story {
             (Meaning::Delivered, true) => self.model.settle(endpoint, parts, Fate::Delivered),
             (Meaning::Rejected, true) => self.model.settle(endpoint, parts, Fate::Rejected),
             (Meaning::Delivered, false) => self.model.forget_answer(endpoint, parts),
-            (Meaning::Rejected | Meaning::Again, _) => {}
+            (Meaning::Rejected | Meaning::Again | Meaning::Anew, _) => {}
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use docker_remote_write::model::now_ms;
 use docker_remote_write::queue::Position;
-use docker_remote_write::receiver::{Options, Receiver};
+use docker_remote_write::receiver::{Options, Protocol, Receiver};
 
 use super::DEADLINE;
 use super::dice::Dice;
@@ -51,6 +51,12 @@ struct Held {
     parts: Vec<Part>,
 }
 
+struct Failed {
+    parts: Vec<Part>,
+    protocol: Protocol,
+    body: Vec<u8>,
+}
+
 pub(super) struct Story {
     seed: u64,
     step: u32,
@@ -64,8 +70,8 @@ pub(super) struct Story {
     engine: Engine,
     moods: [Mood; ENDPOINTS],
     held: [Option<Held>; ENDPOINTS],
-    /// The last request, if it has to come again.
-    failed: [Option<(Vec<Part>, Vec<u8>)>; ENDPOINTS],
+    /// The last request, if it has to come again as it was.
+    failed: [Option<Failed>; ENDPOINTS],
     model: Model,
     strict: [Receiver; ENDPOINTS],
     /// Samples that the strict receivers have refused: a spoilt cursor has brought them back, and newer ones were there.
@@ -191,6 +197,7 @@ impl Story {
             Step::KillDuringAnswer => {
                 let endpoint = self.dice.below(ENDPOINTS);
                 let verdict = self.verdict(endpoint);
+                let verdict = self.fitting(endpoint, verdict);
                 let answered = self.reply(endpoint, verdict);
                 self.note("kill during an answer");
                 self.explain(&(endpoint, verdict.word, answered.is_some()));
