@@ -293,6 +293,32 @@ async fn rw_2_24_classic_histograms_go_with_custom_buckets_as_2_0_and_are_counte
 }
 
 #[tokio::test]
+async fn rw_2_16_and_2_24_one_with_custom_buckets_that_vanished_while_nobody_looked_ends_as_such() {
+    for message in MESSAGES {
+        let convert = [("CONVERT_CLASSIC_HISTOGRAMS_TO_NHCB", "true")];
+        let story = Story::new(message, &[("c", classic()), ("h", integer(1))]).await;
+        let program = story.run(&convert);
+        // What is open is on disk by the second scrape at the latest.
+        let ups = |state: &State| state.count(&[("__name__", "up")]);
+        story.until(|state| ups(state) >= 2).await;
+        program.killed();
+        story.exposes(&[]);
+        let program = story.run(&convert);
+        story.until_ended("h").await;
+        let (status, said, _) = program.terminated().await;
+        assert!(status.success(), "{said}");
+        Books::of("default", &said).assert_closed();
+        let custom = story.histograms("c");
+        let ends: Vec<_> = custom.iter().filter(|it| it.sum.is_nan()).collect();
+        match message {
+            "1.0" => assert!(custom.is_empty(), "{custom:?}"),
+            _ => assert!(matches!(ends[..], [end] if end.schema == -53), "{custom:?}"),
+        }
+        story.world.assert_strict();
+    }
+}
+
+#[tokio::test]
 async fn rw_4_27_both_forms_of_a_histogram_arrive_where_both_are_wanted() {
     let both = client::Histogram { bucket: classic().bucket, ..integer(3) };
     let story = Story::new("2.0", &[("h", both)]).await;

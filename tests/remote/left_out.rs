@@ -1,11 +1,16 @@
 //! What an endpoint is not sent: by its settings, or because 1.0 has no place for it. Counted in the ledger, said once.
 
+use std::time::Instant;
+
 use docker_remote_write::remote::{Cause, Names, ProtobufMessage};
+use docker_remote_write::scrape::{HistogramForms, Ingest, Rules};
 use docker_remote_write::wire::decode::decode_v2;
+use docker_remote_write::wire::{Limits, RecordEncoder, Scrape};
 
 use super::*;
 use crate::support::logs;
 use crate::support::scripted::{NOTHING, Step, serve, status};
+use crate::support::tsdb::{Manner, Tsdb};
 
 /// One record: a sample with an exemplar, and a native histogram of each of these schemas.
 fn append_mixed(queue: &Queue, timestamp: i64, schemas: &[i32]) {
@@ -118,6 +123,38 @@ async fn rw_2_24_custom_buckets_are_dropped_from_1_0_counted_and_said_once() {
     let running = start(Config { message: ProtobufMessage::V2, ..config(&server.url("/")) }, &queue);
     running.until_done().await;
     assert_eq!(held(&server.seen()[0], ProtobufMessage::V2), (6, 4, 2));
+}
+
+#[tokio::test]
+async fn rw_2_16_and_2_24_the_ends_of_series_with_custom_buckets_stop_no_receiver_of_1_0() {
+    const WIDE: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
+    let tsdb = Tsdb::new(Manner::RollsBack).without_native_histograms();
+    let server = serve(NOTHING).await;
+    server.otherwise(tsdb.step());
+    let queue = queue();
+    let running = start(config(&server.url("/")), &queue);
+    let mut ingest = Ingest::new(Rules { histograms: HistogramForms::CONVERTED, ..Rules::default() });
+    let mut encoder = RecordEncoder::new(WIDE);
+    let mut classic = "# TYPE h histogram\n".to_owned();
+    for n in 0..12 {
+        classic.push_str(&format!("h_bucket{{n=\"{n}\",le=\"1\"}} 1\nh_count{{n=\"{n}\"}} 1\n"));
+    }
+    for (number, more) in [classic.as_str(), "", ""].into_iter().enumerate() {
+        let at = young() + i64::try_from(number).unwrap();
+        ingest.scrape(Ok(format!("a 1\n{more}b 1\n").as_bytes()), at, Instant::now());
+        let (samples, exemplars, histograms) = (ingest.samples(), ingest.exemplars(), ingest.histograms());
+        let scrape = Scrape { samples, exemplars, histograms };
+        let timestamps: Vec<_> = samples.iter().map(|sample| sample.timestamp).collect();
+        let keep = |_, payload: &[u8]| {
+            append_raw(&queue, &timestamps, payload.to_vec());
+        };
+        encoder.encode_packed(&scrape, |slot| ingest.describe(slot), keep);
+        running.until_done().await;
+    }
+    let ledger = queue.ledger(0);
+    assert_eq!((ledger.delivered, ledger.rejected), (6, 24));
+    assert_eq!(running.rejected(Cause::CustomBuckets), 24);
+    assert_eq!(server.seen().len(), 3, "none was refused");
 }
 
 fn queue_with(records: &[(i64, &[i32])]) -> Queue {

@@ -33,6 +33,8 @@ pub(crate) struct Tsdb {
 struct Inner {
     manner: Manner,
     rule: Rule,
+    /// It refuses whole requests for the sake of native histograms, as a Prometheus for which they are switched off.
+    no_histograms: bool,
     /// Of the message before compression, and the answer beyond it.
     max_bytes: usize,
     too_large: (u16, &'static str),
@@ -46,6 +48,7 @@ impl Tsdb {
         let inner = Inner {
             manner,
             rule: Box::new(|_, _| None),
+            no_histograms: false,
             max_bytes: usize::MAX,
             too_large: (413, "write request too large"),
             stored: BTreeMap::new(),
@@ -60,6 +63,12 @@ impl Tsdb {
         rule: impl Fn(&str, i64) -> Option<(u16, &'static str)> + Send + 'static,
     ) -> Self {
         self.inner.lock().unwrap().rule = Box::new(rule);
+        self
+    }
+
+    /// Knows no native histograms.
+    pub(crate) fn without_native_histograms(self) -> Self {
+        self.inner.lock().unwrap().no_histograms = true;
         self
     }
 
@@ -109,6 +118,9 @@ impl Inner {
             return status(code).text(text).into();
         }
         let request = decode_v1(body, 64 << 20).unwrap();
+        if self.no_histograms && request.timeseries.iter().any(|series| !series.histograms.is_empty()) {
+            return status(500).text("native histograms are disabled").into();
+        }
         let before = self.stored.clone();
         let mut refused = None;
         for series in &request.timeseries {

@@ -42,6 +42,8 @@ async fn rw_2_23_what_prometheus_takes_is_right_in_both_versions() {
             positive_deltas: vec![5],
             ..custom()
         },
+        // No bounds are no fault, nor is the end of a series that had some.
+        Message2 { schema: -53, ..stale() },
     ] {
         let rig = Rig::new().await;
         let answered = post(&rig, Protocol::V2, &[native(&good)]).await;

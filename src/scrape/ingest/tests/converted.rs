@@ -6,6 +6,8 @@ use std::path::Path;
 use super::*;
 use crate::exposition::Format;
 use crate::model::{Histogram, HistogramKind, SampleKind};
+use crate::wire::decode::{decode_v1, decode_v2};
+use crate::wire::{Limits, RecordEncoder, Scrape, Unsent, v1, v2};
 
 fn converted() -> Rules {
     Rules { histograms: HistogramForms::CONVERTED, ..rules() }
@@ -248,4 +250,50 @@ fn series_that_are_converted_from_now_on_end_as_classic_ones() {
     let histogram = SampleKind::Histogram(HistogramKind::Integer);
     assert_eq!(kinds.iter().filter(|kind| **kind == histogram).count(), 2);
     assert_eq!(kinds.len(), 3);
+}
+
+/// What 1.0 leaves out of this scrape and how many histograms it has in it, and the schemas of the histograms of 2.0.
+fn sent(target: &Target) -> (Vec<(u32, Unsent)>, usize, Vec<i32>) {
+    const WIDE: Limits = Limits { max_samples: 2_000, max_bytes: 1 << 20 };
+    let ingest = &target.ingest;
+    let (samples, exemplars, histograms) = (ingest.samples(), ingest.exemplars(), ingest.histograms());
+    let mut record = Vec::new();
+    RecordEncoder::new(WIDE).encode_packed(
+        &Scrape { samples, exemplars, histograms },
+        |slot| ingest.describe(slot),
+        |_, payload| record = payload.to_vec(),
+    );
+    let (mut first, mut second) = (v1::RequestBuilder::new(), v2::RequestBuilder::new());
+    first.push(&record, 0, &WIDE).unwrap();
+    second.push(&record, 0, &WIDE).unwrap();
+    let left_out = first.left_out().to_vec();
+    let of_1 = decode_v1(first.finish(), 1 << 20).unwrap().timeseries;
+    let of_2 = decode_v2(second.finish(), 1 << 20).unwrap().timeseries;
+    let of_1 = of_1.iter().map(|series| series.histograms.len()).sum();
+    (left_out, of_1, of_2.iter().flat_map(|series| &series.histograms).map(|it| it.schema).collect())
+}
+
+/// The second one counts in floats.
+const TWO: &str = concat!(
+    "# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 5\nh_sum 7.5\nh_count 5\n",
+    "# TYPE f histogram\nf_bucket{le=\"1\"} 0.5\nf_bucket{le=\"+Inf\"} 1.5\nf_sum 7.5\nf_count 1.5\n",
+    "# TYPE g gauge\ng 1\n",
+);
+
+#[test]
+fn rw_2_16_and_2_24_the_marker_of_a_converted_series_has_custom_buckets_too() {
+    let left_out = |entries: [u32; 2]| entries.map(|entry| (entry, Unsent::CustomBuckets)).to_vec();
+    let mut target = Target::new(converted());
+    target.read(Format::Text, 1, TWO.as_bytes());
+    assert_eq!(sent(&target), (left_out([0, 1]), 0, vec![-53, -53]));
+    let open: Vec<_> = target.ingest.open_series().map(|(labels, kind)| (labels.clone(), kind)).collect();
+    target.read(Format::Text, 2, b"g 1\n");
+    assert_eq!(sent(&target), (left_out([1, 2]), 0, vec![-53, -53]));
+    assert!(target.ingest.histograms().iter().all(|it| it.histogram.is_stale()));
+
+    // What another process has left open.
+    let mut target = Target::new(converted());
+    target.ingest.restore(open);
+    target.read(Format::Text, 3, b"g 1\n");
+    assert_eq!(sent(&target), (left_out([1, 2]), 0, vec![-53, -53]));
 }
