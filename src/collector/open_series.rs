@@ -78,6 +78,8 @@ fn write(labels: &Labels, kind: SampleKind, entry: &mut Vec<u8>) {
         SampleKind::Float => None,
         SampleKind::Histogram(HistogramKind::Integer) => Some(["", INTEGER]),
         SampleKind::Histogram(HistogramKind::Float) => Some(["", FLOAT]),
+        SampleKind::Histogram(HistogramKind::CustomInteger) => Some(["", CUSTOM_INTEGER]),
+        SampleKind::Histogram(HistogramKind::CustomFloat) => Some(["", CUSTOM_FLOAT]),
     };
     let labels = labels.iter().flat_map(|(name, value)| [name, value]);
     for text in labels.chain(told.into_iter().flatten()) {
@@ -90,6 +92,9 @@ fn write(labels: &Labels, kind: SampleKind, entry: &mut Vec<u8>) {
 
 const INTEGER: &str = "histogram";
 const FLOAT: &str = "float histogram";
+// Versions before wrote the words above for these, too: a series that goes on is known as what it is from its first sample on.
+const CUSTOM_INTEGER: &str = "histogram with custom buckets";
+const CUSTOM_FLOAT: &str = "float histogram with custom buckets";
 
 /// `None` for anything but what [`write`] makes of a series.
 fn read(mut entry: &[u8]) -> Option<(Labels, SampleKind)> {
@@ -101,6 +106,8 @@ fn read(mut entry: &[u8]) -> Option<(Labels, SampleKind)> {
         match (name, value, entry.is_empty()) {
             ("", INTEGER, true) => kind = SampleKind::Histogram(HistogramKind::Integer),
             ("", FLOAT, true) => kind = SampleKind::Histogram(HistogramKind::Float),
+            ("", CUSTOM_INTEGER, true) => kind = SampleKind::Histogram(HistogramKind::CustomInteger),
+            ("", CUSTOM_FLOAT, true) => kind = SampleKind::Histogram(HistogramKind::CustomFloat),
             ("", ..) | (_, "", _) => return None,
             (name, value, _) if labels.get(name).is_none() => labels.set(name, value),
             (..) => return None,
@@ -128,6 +135,8 @@ mod tests {
             SampleKind::Float,
             SampleKind::Histogram(HistogramKind::Integer),
             SampleKind::Histogram(HistogramKind::Float),
+            SampleKind::Histogram(HistogramKind::CustomInteger),
+            SampleKind::Histogram(HistogramKind::CustomFloat),
         ];
         for kind in kinds {
             write(&labels, kind, &mut entry);
@@ -142,6 +151,9 @@ mod tests {
         // What versions before wrote.
         write(&Labels::from_iter([("__name__", "m")]), SampleKind::Float, &mut entry);
         assert_eq!(entry, b"\x08\0\0\0__name__\x01\0\0\0m");
+        let old = [&entry[..], b"\0\0\0\0\x09\0\0\0histogram"].concat();
+        let integer = SampleKind::Histogram(HistogramKind::Integer);
+        assert_eq!(read(&old), Some((Labels::from_iter([("__name__", "m")]), integer)));
         assert_eq!(read(&[&entry[..], b"\0\0\0\0\x01\0\0\0x"].concat()), None, "no kind of histogram");
         assert_eq!(read(b"\0\0\0\0\x09\0\0\0histogram"), None);
         assert_eq!(read(&[]), None);

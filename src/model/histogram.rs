@@ -155,12 +155,18 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// What ends a series of histograms of this kind (remote-write 2.16).
+    /// What ends a series of histograms of this kind (remote-write 2.16). That of custom buckets has their schema, without bounds: a
+    /// message of 1.0, which has no place for the series, leaves its end out too (2.24).
     #[must_use]
     pub fn stale(kind: HistogramKind) -> Self {
+        fn of<N: Default>(schema: i32) -> Buckets<N> {
+            Buckets { schema, sum: stale_marker(), ..Buckets::default() }
+        }
         match kind {
-            HistogramKind::Integer => Self::Integer(Buckets { sum: stale_marker(), ..Buckets::default() }),
-            HistogramKind::Float => Self::Float(Buckets { sum: stale_marker(), ..Buckets::default() }),
+            HistogramKind::Integer => Self::Integer(of(0)),
+            HistogramKind::Float => Self::Float(of(0)),
+            HistogramKind::CustomInteger => Self::Integer(of(CUSTOM_BOUNDS_SCHEMA)),
+            HistogramKind::CustomFloat => Self::Float(of(CUSTOM_BOUNDS_SCHEMA)),
         }
     }
 
@@ -183,6 +189,8 @@ impl Histogram {
     #[must_use]
     pub const fn kind(&self) -> HistogramKind {
         match self {
+            Self::Integer(Buckets { schema: CUSTOM_BOUNDS_SCHEMA, .. }) => HistogramKind::CustomInteger,
+            Self::Float(Buckets { schema: CUSTOM_BOUNDS_SCHEMA, .. }) => HistogramKind::CustomFloat,
             Self::Integer(_) => HistogramKind::Integer,
             Self::Float(_) => HistogramKind::Float,
         }
@@ -246,13 +254,17 @@ pub struct HistogramSize {
     pub bytes: usize,
 }
 
-/// How a native histogram counts.
+/// How a native histogram counts, and whether its buckets are of an exponential schema or its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HistogramKind {
     /// In integers.
     Integer,
     /// In floats.
     Float,
+    /// In integers, with custom bounds.
+    CustomInteger,
+    /// In floats, with custom bounds.
+    CustomFloat,
 }
 
 /// What the samples of a series are.

@@ -32,6 +32,13 @@ fn float() -> Histogram {
     })
 }
 
+const KINDS: [HistogramKind; 4] =
+    [HistogramKind::Integer, HistogramKind::Float, HistogramKind::CustomInteger, HistogramKind::CustomFloat];
+
+fn has_custom_bounds(sample: &HistogramSample) -> bool {
+    matches!(sample.histogram.kind(), HistogramKind::CustomInteger | HistogramKind::CustomFloat)
+}
+
 fn custom() -> Histogram {
     Histogram::Integer(Buckets {
         schema: -53,
@@ -100,11 +107,12 @@ fn scrape(count: u32, timestamp: i64) -> (Vec<SampleRef>, Vec<HistogramSample>) 
     let mut histograms = Vec::new();
     for (sample, at) in samples.iter_mut().zip(0..) {
         let turn = i64::try_from(at).unwrap() + timestamp;
-        let histogram = match turn % 6 {
+        let histogram = match turn % 7 {
             0 => integer(turn.unsigned_abs()),
             1 => float(),
             2 => custom(),
             3 => Histogram::stale(HistogramKind::Integer),
+            4 => Histogram::stale(HistogramKind::CustomFloat),
             _ => continue,
         };
         sample.value = histogram.sum();
@@ -170,7 +178,7 @@ fn rw_2_09_and_2_23_native_histograms_are_in_the_record_instead_of_samples() {
 
 #[test]
 fn rw_2_16_a_series_of_histograms_ends_with_one_whose_sum_is_the_marker() {
-    for kind in [HistogramKind::Integer, HistogramKind::Float] {
+    for kind in KINDS {
         let stale = Histogram::stale(kind);
         assert_eq!((stale.is_stale(), stale.kind()), (true, kind));
         let samples = [SampleRef { slot: 0, generation: 0, value: stale.sum(), timestamp: 5, start: 0 }];
@@ -181,6 +189,7 @@ fn rw_2_16_a_series_of_histograms_ends_with_one_whose_sum_is_the_marker() {
             assert_eq!((counts.samples, counts.markers), (1, 1));
             let found = histograms_of(payload, 0);
             assert_eq!(found[0].1.sum.to_bits(), STALE_MARKER_BITS);
+            assert_eq!(found[0].1.schema, if has_custom_bounds(&histograms[0]) { -53 } else { 0 });
             seen += 1;
         });
         assert_eq!(seen, 1);
@@ -201,12 +210,12 @@ fn rw_2_23_and_2_24_a_histogram_reaches_both_messages_as_it_was_but_for_custom_b
         assert_eq!(v1.push(&payloads[0], 0, &WIDE).unwrap(), 20);
         let sent = decode_v1(v1.finish(), MAX).unwrap();
         let left_out = v1.left_out().iter().map(|(at, _)| *at as usize);
-        let customs = histograms.iter().filter(|it| it.histogram == custom()).map(|it| it.sample);
+        let customs = histograms.iter().filter(|it| has_custom_bounds(it)).map(|it| it.sample);
         assert!(left_out.eq(customs));
         let of_1_0: Vec<_> = sent.timeseries.iter().flat_map(|series| &series.histograms).collect();
         let expected: Vec<_> = histograms
             .iter()
-            .filter(|it| it.histogram != custom())
+            .filter(|it| !has_custom_bounds(it))
             // Fields 1 to 16 are the same; 1.0 has no start timestamp.
             .map(|it| told(&it.histogram, timestamp, 0).encode_to_vec())
             .collect();

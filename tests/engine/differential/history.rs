@@ -127,8 +127,8 @@ impl Stored {
     fn encoding(&self) -> i32 {
         match self.kind() {
             SampleKind::Float => XOR,
-            SampleKind::Histogram(HistogramKind::Integer) => HISTOGRAM,
-            SampleKind::Histogram(HistogramKind::Float) => FLOAT_HISTOGRAM,
+            SampleKind::Histogram(HistogramKind::Integer | HistogramKind::CustomInteger) => HISTOGRAM,
+            SampleKind::Histogram(HistogramKind::Float | HistogramKind::CustomFloat) => FLOAT_HISTOGRAM,
         }
     }
 

@@ -29,11 +29,11 @@ impl Target {
             let sample = &mut samples[histogram.sample];
             let (series, at) = (sample.split(' ').next().unwrap(), sample.rsplit('@').next().unwrap());
             let Histogram::Integer(read) = &histogram.histogram else { panic!("{histogram:?}") };
+            assert_eq!(read.schema, -53);
             if histogram.histogram.is_stale() {
                 *sample = format!("{series} {{}} stale@{at}");
                 continue;
             }
-            assert_eq!(read.schema, -53);
             let mut buckets = Vec::new();
             let mut index = 0;
             let mut counts = read.positive.counts.iter();
@@ -247,7 +247,7 @@ fn series_that_are_converted_from_now_on_end_as_classic_ones() {
     let markers = target.samples().iter().filter(|sample| sample.contains(" stale@2")).count();
     assert_eq!(markers, 9);
     let kinds: Vec<_> = target.ingest.open_series().map(|(_, kind)| kind).collect();
-    let histogram = SampleKind::Histogram(HistogramKind::Integer);
+    let histogram = SampleKind::Histogram(HistogramKind::CustomInteger);
     assert_eq!(kinds.iter().filter(|kind| **kind == histogram).count(), 2);
     assert_eq!(kinds.len(), 3);
 }

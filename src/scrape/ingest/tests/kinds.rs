@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::super::open_series::ChangeKind;
-use super::native::{family, floats, gauge, histogram, native, one, timed};
+use super::native::{family, floats, gauge, histogram, one, timed};
 use super::*;
 use crate::exposition::Format;
 use crate::model::SampleKind;
@@ -20,6 +20,8 @@ enum Form {
     Gauge,
     Integer,
     Floats,
+    /// A classic one that is converted.
+    Custom,
 }
 
 /// A name by its number, what it is, and how long before the scrape its own timestamp is.
@@ -41,7 +43,7 @@ enum Step {
 }
 
 fn exposed() -> impl Strategy<Value = Vec<Exposed>> {
-    let form = prop_oneof![Just(Form::Gauge), Just(Form::Integer), Just(Form::Floats)];
+    let form = prop_oneof![Just(Form::Gauge), Just(Form::Integer), Just(Form::Floats), Just(Form::Custom)];
     let own = prop_oneof![4 => Just(None), 1 => (0..12_i64).prop_map(Some)];
     vec((0..NAMES.len(), form, own), 0..5)
 }
@@ -59,6 +61,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn classic(sum: f64) -> client::Histogram {
+    let bucket =
+        client::Bucket { cumulative_count: Some(1), upper_bound: Some(1.0), ..client::Bucket::default() };
+    client::Histogram {
+        sample_count: Some(1),
+        sample_sum: Some(sum),
+        bucket: vec![bucket],
+        ..client::Histogram::default()
+    }
+}
+
 fn body(exposed: &[Exposed], now: i64) -> Vec<Vec<u8>> {
     let exposed = exposed.iter().map(|(name, form, own)| {
         let name = NAMES[*name];
@@ -66,6 +79,7 @@ fn body(exposed: &[Exposed], now: i64) -> Vec<Vec<u8>> {
             (Form::Gauge, None) => gauge(name, 1.0),
             (Form::Integer, None) => histogram(name, one(1.0)),
             (Form::Floats, None) => histogram(name, floats(1.0)),
+            (Form::Custom, None) => histogram(name, classic(1.0)),
             (Form::Gauge, Some(before)) => {
                 let gauge = Some(client::Gauge { value: Some(2.0) });
                 let timestamp_ms = Some(now - before);
@@ -73,13 +87,14 @@ fn body(exposed: &[Exposed], now: i64) -> Vec<Vec<u8>> {
             }
             (Form::Integer, Some(before)) => timed(name, one(2.0), now - before),
             (Form::Floats, Some(before)) => timed(name, floats(2.0), now - before),
+            (Form::Custom, Some(before)) => timed(name, classic(2.0), now - before),
         }
     });
     exposed.collect()
 }
 
 fn rules() -> Rules {
-    Rules { synthetic_series: true, ..native() }
+    Rules { synthetic_series: true, histograms: HistogramForms::CONVERTED, ..super::rules() }
 }
 
 /// A target, what a receiver has of it, and what the journal holds.
@@ -211,6 +226,20 @@ fn rw_2_16_a_series_that_left_and_returned_only_to_be_dropped_ends_as_what_it_wa
         Step::ClockSetBack,
         Step::Scrape(vec![(1, Form::Gauge, None)]),
         Step::Scrape(vec![]),
+    ] {
+        world.take(&step);
+    }
+}
+
+#[test]
+fn rw_2_16_and_2_24_custom_buckets_and_those_of_a_schema_are_two_kinds() {
+    let mut world = World::new();
+    for step in [
+        Step::Scrape(vec![(1, Form::Integer, None), (2, Form::Custom, None)]),
+        Step::Scrape(vec![(1, Form::Custom, None), (2, Form::Integer, None)]),
+        Step::Restart,
+        Step::Scrape(vec![(2, Form::Custom, None)]),
+        Step::Failed,
     ] {
         world.take(&step);
     }

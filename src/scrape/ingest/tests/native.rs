@@ -77,6 +77,7 @@ impl Target {
             let kind = match histogram.histogram.kind() {
                 HistogramKind::Integer => "H",
                 HistogramKind::Float => "F",
+                HistogramKind::CustomInteger | HistogramKind::CustomFloat => "custom",
             };
             let sample = &mut samples[histogram.sample];
             *sample = sample.replacen(' ', &format!(" {kind}"), 1);
