@@ -210,3 +210,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn rw_1_13_a_native_histogram_is_a_sample_too_where_two_series_become_one() {
+    use crate::model::{Buckets, Histogram, HistogramSample};
+    let all = [named(&[(METRIC_NAME, "a_b")]), named(&[(METRIC_NAME, "a.b")])];
+    for (histograms, exemplars) in
+        [(vec![0, 1], vec![]), (vec![0, 1], vec![0, 1]), (vec![0], vec![0]), (vec![1], vec![0, 1])]
+    {
+        let mut builder = builder(Names::Escaped(Escaping::Underscores));
+        let mut encoder = RecordEncoder::new(WIDE);
+        for timestamp in [1_000, 2_000] {
+            let samples = samples(2, timestamp);
+            let histogram = |sample: &usize| {
+                let sum = samples[*sample].value;
+                let histogram = Histogram::Integer(Buckets { sum, ..Buckets::default() });
+                HistogramSample { sample: *sample, histogram }
+            };
+            let exemplar =
+                |sample: &usize| Exemplar { sample: *sample, labels: Labels::new(), value: 1.0, timestamp };
+            let histograms: Vec<_> = histograms.iter().map(histogram).collect();
+            let exemplars: Vec<_> = exemplars.iter().map(exemplar).collect();
+            let scrape = Scrape { samples: &samples, exemplars: &exemplars, histograms: &histograms };
+            builder.clear();
+            encoder.encode_packed(&scrape, describe(&all), |_, payload| {
+                assert_eq!(builder.push(payload, 0, &WIDE).unwrap(), 2);
+            });
+            let told = format!("{histograms:?} {exemplars:?}");
+            assert_eq!(builder.left_out(), [(1, Unsent::SeriesClash)], "{told}");
+            assert_eq!(decode_v1(builder.finish(), MAX).unwrap().timeseries.len(), 1, "{told}");
+        }
+    }
+}
