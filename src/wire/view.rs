@@ -219,7 +219,7 @@ pub(super) fn read_series(mut message: &[u8]) -> Result<Series<'_>, DecodeError>
     Ok(series)
 }
 
-fn read_histogram(mut message: &[u8]) -> Result<Histogram, DecodeError> {
+pub(super) fn read_histogram(mut message: &[u8]) -> Result<Histogram, DecodeError> {
     /// -53, as protobuf writes a signed varint.
     const CUSTOM_BOUNDS: u64 = 2 * 53 - 1;
     let mut histogram = Histogram { has_custom_bounds: false, timestamp: 0 };

@@ -182,17 +182,24 @@ fn is_classic(record: &[u8], symbols: &Symbols, refs: &[u8]) -> Result<bool, Dec
     Ok(true)
 }
 
-/// Whether the message has a sample of this time under these labels.
+/// Whether the message has a sample, or a native histogram, of this time under these labels. Exemplars stand between the two.
 fn has_sample(mut message: &[u8], labels: &[u8], at: i64) -> bool {
     const LABELS: u8 = 1 << 3 | 2;
+    const SAMPLES: u32 = 2;
+    const HISTOGRAMS: u32 = 4;
     while let Ok(Some((_, Value::Bytes(series)))) = field::next(&mut message) {
         let Some(mut data) = series.strip_prefix(labels).filter(|data| data.first() != Some(&LABELS)) else {
             continue;
         };
-        if let Ok(Some((2, Value::Bytes(sample)))) = field::next(&mut data)
-            && view::read_sample(sample).is_ok_and(|sample| sample.timestamp == at)
-        {
-            return true;
+        while let Ok(Some((number, Value::Bytes(part)))) = field::next(&mut data) {
+            let timestamp = match number {
+                SAMPLES => view::read_sample(part).map(|sample| sample.timestamp),
+                HISTOGRAMS => view::read_histogram(part).map(|histogram| histogram.timestamp),
+                _ => continue,
+            };
+            if timestamp.is_ok_and(|timestamp| timestamp == at) {
+                return true;
+            }
         }
     }
     false
