@@ -85,6 +85,26 @@ fn a_series_that_ends_brings_no_metadata() {
 }
 
 #[test]
+fn a_native_histogram_that_ends_brings_no_metadata_either() {
+    use crate::model::{Histogram, HistogramKind, HistogramSample};
+    let names = ["integer", "float", "custom", "here"];
+    let all = names.map(|name| of(name, None, MetricType::Histogram, "x"));
+    let ends = [HistogramKind::Integer, HistogramKind::Float, HistogramKind::CustomInteger];
+    let histograms = ends.map(Histogram::stale).into_iter().chain([Histogram::default()]);
+    let histograms: Vec<_> =
+        histograms.enumerate().map(|(sample, histogram)| HistogramSample { sample, histogram }).collect();
+    let mut samples = samples(4, 1_700_000_000_000);
+    samples.iter_mut().zip(&histograms).for_each(|(sample, it)| sample.value = it.histogram.sum());
+    let scrape = Scrape { samples: &samples, exemplars: &[], histograms: &histograms };
+    let mut families = Families::default();
+    RecordEncoder::new(WIDE).encode_packed(&scrape, describe(&all), |_, payload| {
+        families.read(payload, NAMES).unwrap();
+    });
+    let all = entries(&families.bodies(2_000, 1 << 20));
+    assert_eq!(all.concat().iter().map(|(_, name, _, _)| name.as_str()).collect::<Vec<_>>(), ["here"]);
+}
+
+#[test]
 fn a_request_has_so_many_entries_and_bytes_and_is_never_empty() {
     assert!(Families::default().bodies(2_000, 1 << 20).is_empty());
     let all: Vec<_> =
