@@ -13,7 +13,7 @@ use super::snappy::{self, Compressor};
 use super::v1::names::metric_name;
 use super::view::{self, Series, Symbols};
 use super::{DecodeError, MAX_RECORD_BYTES, Names};
-use crate::model::{METRIC_NAME, MetricType, is_stale_marker};
+use crate::model::{METRIC_NAME, MetricType};
 
 const TIMESERIES: u32 = 5;
 /// Of a 2.0 series.
@@ -82,7 +82,7 @@ impl Families {
         while let Some((number, value)) = field::next(&mut rest)? {
             let (TIMESERIES, Value::Bytes(message)) = (number, value) else { continue };
             let series = view::read_series(message)?;
-            if series.has_sample && is_stale_marker(series.sample.value) {
+            if series.is_stale() {
                 continue;
             }
             self.add(record, message, &series, names)?;

@@ -119,8 +119,8 @@ impl Selection {
     pub(super) const fn refuses(&self, histogram: Option<Histogram>) -> Option<Unsent> {
         match histogram {
             Some(_) if !self.native_histograms => Some(Unsent::NativeHistogram),
-            Some(Histogram { has_custom_bounds: true, timestamp: _ }) => Some(Unsent::CustomBuckets),
-            Some(Histogram { has_custom_bounds: false, timestamp: _ }) | None => None,
+            Some(Histogram { has_custom_bounds: true, .. }) => Some(Unsent::CustomBuckets),
+            Some(Histogram { has_custom_bounds: false, .. }) | None => None,
         }
     }
 }

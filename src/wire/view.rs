@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::DecodeError;
 use super::field::{self, Value};
+use crate::model::{STALE_MARKER_BITS, is_stale_marker};
 
 /// The symbol table of the message being read; keeps its memory from message to message.
 #[derive(Debug, Default)]
@@ -96,6 +97,8 @@ pub struct Series<'a> {
 pub(super) struct Histogram {
     /// Schema -53: its bounds are its own (remote-write 2.23).
     pub(super) has_custom_bounds: bool,
+    /// Its sum is the staleness marker: it ends its series (remote-write 2.16).
+    pub(super) is_stale: bool,
     /// ms since the epoch.
     pub(super) timestamp: i64,
 }
@@ -109,6 +112,12 @@ impl<'a> Series<'a> {
     /// Of its sample or native histogram, ms since the epoch.
     pub(super) fn timestamp(&self) -> i64 {
         self.histogram.map_or(self.sample.timestamp, |histogram| histogram.timestamp)
+    }
+
+    /// Whether its sample or native histogram ends it.
+    pub(super) fn is_stale(&self) -> bool {
+        self.histogram
+            .map_or(self.has_sample && is_stale_marker(self.sample.value), |histogram| histogram.is_stale)
     }
 }
 
@@ -222,9 +231,10 @@ pub(super) fn read_series(mut message: &[u8]) -> Result<Series<'_>, DecodeError>
 pub(super) fn read_histogram(mut message: &[u8]) -> Result<Histogram, DecodeError> {
     /// -53, as protobuf writes a signed varint.
     const CUSTOM_BOUNDS: u64 = 2 * 53 - 1;
-    let mut histogram = Histogram { has_custom_bounds: false, timestamp: 0 };
+    let mut histogram = Histogram { has_custom_bounds: false, is_stale: false, timestamp: 0 };
     while let Some((number, value)) = field::next(&mut message)? {
         match (number, value) {
+            (3, Value::Fixed64(sum)) => histogram.is_stale = sum == STALE_MARKER_BITS,
             (4, Value::Varint(schema)) => histogram.has_custom_bounds = schema == CUSTOM_BOUNDS,
             #[expect(clippy::cast_possible_wrap, reason = "an int64 travels as its two's complement")]
             (15, Value::Varint(timestamp)) => histogram.timestamp = timestamp as i64,
