@@ -10,6 +10,7 @@ mod left_out;
 mod metadata;
 mod negotiation;
 mod negotiation_random;
+mod no_histograms;
 mod outage;
 mod pace;
 mod poison;
