@@ -65,13 +65,13 @@ impl Worker {
                 let early = decide(&answer.reply, "", &known, SystemTime::now());
                 if early == Outcome::Delivered {
                     self.negotiated(batch, Some(&answer.reply), &early, "");
-                    if self.has_suspects(batch.end()) {
-                        self.last_chance(batch.end()).await;
+                    let again = self.hear_suspects(batch.end()).await;
+                    if !again {
+                        let delivered = self.delivered(batch);
+                        self.unconfirmed(batch, &answer.reply, delivered);
                     }
-                    let delivered = self.delivered(batch);
-                    self.unconfirmed(batch, &answer.reply, delivered);
                     self.client.text(answer).await;
-                    return Next::Delivered;
+                    return if again { Next::Done } else { Next::Delivered };
                 }
                 let Answer { reply, location, .. } = &answer;
                 let (reply, location) = (reply.clone(), location.clone());
@@ -82,8 +82,8 @@ impl Worker {
                     outcome = decide(&reply, &text, &Known { others, ..known }, SystemTime::now());
                 }
                 self.negotiated(batch, Some(&reply), &outcome, &text);
-                if matches!(outcome, Outcome::Reject { .. }) && self.has_suspects(batch.end()) {
-                    self.last_chance(batch.end()).await;
+                if matches!(outcome, Outcome::Reject { .. }) && self.hear_suspects(batch.end()).await {
+                    return Next::Done;
                 }
                 self.act(batch, outcome, Said { text, location })
             }
@@ -297,6 +297,7 @@ impl Worker {
             }
             Step::GiveUp if is_500 => {
                 self.set_aside(batch, text);
+                self.doubt_histograms();
                 Next::Done
             }
             Step::GiveUp => {
@@ -341,11 +342,12 @@ impl Worker {
         let sieve = &mut self.assembler.sieve;
         let alone = batch.sent().next().filter(|_| batch.samples == 1);
         let series = alone.and_then(|(record, entry)| sieve.series(record, entry).ok());
+        let is_histogram = alone.is_some_and(|(record, entry)| sieve.is_histogram(record, entry));
         let samples = batch.sent().map(|(record, entry)| Position { sequence: record.sequence, entry });
         let samples: Vec<Position> = samples.collect();
         sieve.aside.extend(&samples);
         let (body, version, said) = (batch.body.clone(), batch.version, text.to_owned());
-        self.suspects.push(Suspect { samples, series, body, version, status: 500, said });
+        self.suspects.push(Suspect { samples, series, is_histogram, body, version, status: 500, said });
     }
 
     /// Whether anything before `end` is set aside.
@@ -357,6 +359,7 @@ impl Worker {
     pub(super) fn free_suspects(&mut self) {
         self.suspects.clear();
         self.assembler.sieve.aside.clear();
+        self.assembler.sieve.without_histograms = false;
     }
 
     /// What was set aside and has left the queue otherwise is not looked at any more.
@@ -364,12 +367,13 @@ impl Worker {
         if self.assembler.sieve.has_aside() {
             self.assembler.sieve.aside.retain(|at| *at >= cursor);
             self.suspects.retain(|suspect| suspect.samples.iter().any(|at| *at >= cursor));
+            self.assembler.sieve.without_histograms &= !self.suspects.is_empty();
         }
     }
 
     /// Something behind them got through, so the server is well: the samples set aside have one more try before they count as
     /// poison. What got through first is a single sample, so hardly a newer one of their series.
-    async fn last_chance(&mut self, end: Position) {
+    pub(super) async fn last_chance(&mut self, end: Position) {
         let mut suspects = std::mem::take(&mut self.suspects);
         for suspect in suspects.iter_mut().filter(|suspect| suspect.samples.iter().any(|at| *at < end)) {
             // A server that is only just well may have no time for it yet.
@@ -410,6 +414,7 @@ impl Worker {
         if self.suspects.is_empty() {
             return;
         }
+        self.convict_histograms();
         let sieve = &mut self.assembler.sieve;
         sieve.aside.retain(|at| *at >= end);
         for Suspect { samples, series, status, said, .. } in &self.suspects {

@@ -2,7 +2,7 @@
 //! samples for whose sake a request is refused.
 //!
 //! `worker` is the loop and `answered` what it does with an answer; `decision` (with `refusal`, `outcome`) says what the answer
-//! means; `protocol` which message an endpoint is sent; `search`, `quarantine` and `size` remember what was refused; `sieve` keeps out of a request (`batch`) what must not
+//! means; `protocol` which message an endpoint is sent; `search`, `quarantine` and `size` remember what was refused, `doubt` tells whether all native histograms are; `sieve` keeps out of a request (`batch`) what must not
 //! be in it; `filling` says how long a request waits to be full; `metadata` goes between requests of 1.0; `client` posts.
 //!
 //! Knows nothing of scraping or of Docker.
@@ -14,6 +14,7 @@ mod builder;
 mod client;
 mod connection;
 mod decision;
+mod doubt;
 mod episode;
 mod files;
 mod filling;

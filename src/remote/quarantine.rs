@@ -69,6 +69,11 @@ impl Quarantine {
         self.wards.get(&series).is_some_and(|ward| Instant::now() < ward.until)
     }
 
+    /// Whether this series was refused lately.
+    pub(super) fn knows(&self, series: SeriesId) -> bool {
+        self.wards.contains_key(&series)
+    }
+
     /// Whether there is a series that is not to be sent now.
     pub(super) fn is_active(&self) -> bool {
         let now = Instant::now();
@@ -78,7 +83,8 @@ impl Quarantine {
     /// How many series are not to be sent now.
     pub(super) fn len(&self) -> usize {
         let now = Instant::now();
-        self.wards.values().filter(|ward| now < ward.until).count()
+        let held = |(series, ward): &(&SeriesId, &Ward)| now < ward.until && **series != SeriesId::HISTOGRAMS;
+        self.wards.iter().filter(held).count()
     }
 }
 

@@ -123,6 +123,14 @@ impl Report {
         warn!(endpoint = %self.endpoint, url = %self.url, series, status, said, ?quarantine, "the endpoint refuses whole requests for the sake of this series; its sample is dropped and counted as rejected, the rest is delivered; while the series is in quarantine its samples are counted and not sent");
     }
 
+    /// Every native histogram was refused with 500, and other samples were not.
+    pub(super) fn histograms(&self, status: u16, said: &str, sentence: Sentence) {
+        if sentence.is_new {
+            let quarantine = sentence.lasts.map(rounded);
+            warn!(endpoint = %self.endpoint, url = %self.url, status, said, ?quarantine, "the endpoint refuses whole requests for the sake of native histograms, and takes what has none; they are dropped and counted as rejected, and tried again after each quarantine; REMOTE_WRITE_SEND_NATIVE_HISTOGRAMS=false leaves them out for good");
+        }
+    }
+
     fn may_name(&mut self) -> bool {
         let now = Instant::now();
         match &mut self.naming {

@@ -2,7 +2,7 @@ use crate::queue::Position;
 
 /// So many samples in a row are looked at one by one; behind them groups are given up as a whole, each twice as large as the
 /// one before, until something is delivered: a receiver that refuses everything costs few requests.
-const ONE_BY_ONE: u32 = 8;
+pub(super) const ONE_BY_ONE: u32 = 8;
 
 /// So many requests look for single samples in one refused request; every [`COARSER`] further ones double the group that is
 /// given up as a whole.
@@ -93,6 +93,11 @@ impl Search {
             return Step::Abort;
         }
         Step::GiveUp
+    }
+
+    /// Other samples than those given up in a row are looked at: they have their own chance before it is the server.
+    pub(super) fn others(&mut self) {
+        self.streak = 0;
     }
 
     /// The first `sent` samples were delivered.

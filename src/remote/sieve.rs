@@ -21,6 +21,11 @@ const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SeriesId(pub(super) u64);
 
+impl SeriesId {
+    /// All series of native histograms. A label set with this hash is as unlikely as two that share one.
+    pub(super) const HISTOGRAMS: Self = Self(0);
+}
+
 /// A record without what must not be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Sifted {
@@ -49,6 +54,8 @@ pub(super) struct Sieve {
     pub(super) quarantine: Quarantine,
     /// Samples that got 500 again and again while others may get through: left out, not booked yet.
     pub(super) aside: BTreeSet<Position>,
+    /// So are all native histograms.
+    pub(super) without_histograms: bool,
     /// The newest sample of each series in the request, of the records that were read.
     newest: HashMap<SeriesId, i64>,
     /// Records of the request were not read.
@@ -71,6 +78,7 @@ impl Sieve {
             suspicious: false,
             quarantine: Quarantine::default(),
             aside: BTreeSet::new(),
+            without_histograms: false,
             newest: HashMap::new(),
             unread: false,
             end: i64::MIN,
@@ -146,6 +154,13 @@ impl Sieve {
         }
     }
 
+    /// Whether an entry is one of a native histogram.
+    pub(super) fn is_histogram(&mut self, record: &Record, entry: u32) -> bool {
+        let opened = self.open(record).is_ok();
+        let found = self.excerpt.entries(entry).next();
+        opened && matches!(found, Some(Ok((_, entry))) if entry.is_histogram)
+    }
+
     /// Remembers the series of an entry that is left out by its endpoint's settings, if it is the first for this cause ever.
     pub(super) fn example(&mut self, cause: Cause, record: &Record, entry: u32) {
         if self.shown.insert(cause)
@@ -179,13 +194,15 @@ impl Sieve {
             let series = id(&self.hasher, &entry)?;
             let position = Position { sequence: record.sequence, entry: number };
             let newest = self.newest.get(&series).copied();
-            let cause = if self.aside.contains(&position) {
+            let aside = self.aside.contains(&position) || self.without_histograms && entry.is_histogram;
+            let is_held = |series| self.quarantine.holds(series);
+            let cause = if aside {
                 Some(Cause::Poison)
             } else if let Some(fault) = fault(&entry)? {
                 Some(fault)
             } else if entry.timestamp > now.saturating_add(MAX_AHEAD_MS) {
                 Some(Cause::TooFarAhead)
-            } else if self.quarantine.holds(series) {
+            } else if is_held(series) || entry.is_histogram && is_held(SeriesId::HISTOGRAMS) {
                 Some(Cause::Quarantined)
             } else if newest.is_some_and(|newest| entry.timestamp <= newest) {
                 Some(Cause::OutOfOrder)

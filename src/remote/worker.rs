@@ -391,6 +391,8 @@ pub(super) struct Suspect {
     pub(super) samples: Vec<Position>,
     /// The series of a sample alone, and how to name it.
     pub(super) series: Option<(SeriesId, String)>,
+    /// It is a native histogram, and alone.
+    pub(super) is_histogram: bool,
     /// The request that was refused.
     pub(super) body: Bytes,
     pub(super) version: Version,

@@ -31,6 +31,8 @@ pub struct Entry<'a> {
     refs: &'a [u8],
     /// Of its sample or native histogram, ms since the epoch.
     pub timestamp: i64,
+    /// Whether it is one of a native histogram.
+    pub is_histogram: bool,
 }
 
 /// A label's name and value, as they are stored: not necessarily UTF-8.
@@ -98,12 +100,14 @@ impl Excerpt {
     }
 
     fn entry<'a>(&'a self, mut series: &'a [u8]) -> Result<Entry<'a>, DecodeError> {
-        let mut entry = Entry { excerpt: self, refs: &[], timestamp: 0 };
+        let mut entry = Entry { excerpt: self, refs: &[], timestamp: 0, is_histogram: false };
         while let Some((number, value)) = field::next(&mut series)? {
             match (number, value) {
                 (1, Value::Bytes(refs)) => entry.refs = refs,
                 (2, Value::Bytes(sample)) => entry.timestamp = read_timestamp(sample, 2)?,
-                (3, Value::Bytes(histogram)) => entry.timestamp = read_timestamp(histogram, 15)?,
+                (3, Value::Bytes(histogram)) => {
+                    (entry.timestamp, entry.is_histogram) = (read_timestamp(histogram, 15)?, true);
+                }
                 (_, Value::Bytes(_) | Value::Varint(_) | Value::Fixed64(_) | Value::Fixed32) => {}
             }
         }
