@@ -392,7 +392,7 @@ async fn check(case: Case) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 1000, ..ProptestConfig::default() })]
 
     /// Nothing is lost, nothing comes again that was answered for, and so nothing is stored twice but what was stored and answered as a
     /// failure; a restart adds the request that was open, if one was.
