@@ -462,6 +462,7 @@ mod tests {
         let mut cache = LineCache::default();
         cache.begin();
         cache.insert(b"dropped", Spelling::AsExposed, Line::Filtered, 0);
+        assert_eq!(cache.uncached, 0, "it waits for no sample, and would make every other line be looked up");
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
         assert_eq!(cache.find(b"dropped", Spelling::AsExposed), Some(found(Line::Filtered, false)));
