@@ -176,9 +176,11 @@ impl LineCache {
         self.fall_out_of_step();
         let weight = footprint::of_line(raw) + weight;
         self.weight += weight;
-        self.uncached += 1;
+        // What is dropped has no sample that could ever be good.
+        let cached = line == Line::Filtered;
+        self.uncached += usize::from(!cached);
         let hash = self.hasher.hash_one(raw);
-        let entry = Entry { raw: raw.into(), spelling, line, cached: false, weight, seen: 0, position: 0 };
+        let entry = Entry { raw: raw.into(), spelling, line, cached, weight, seen: 0, position: 0 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.entries[id as usize] = Some(entry);
@@ -465,7 +467,7 @@ mod tests {
         assert_eq!(cache.uncached, 0, "it waits for no sample, and would make every other line be looked up");
         cache.end(true, |slot| panic!("{slot} forgotten"));
         cache.begin();
-        assert_eq!(cache.find(b"dropped", Spelling::AsExposed), Some(found(Line::Filtered, false)));
+        assert_eq!(cache.find(b"dropped", Spelling::AsExposed), Some(found(Line::Filtered, true)));
         cache.end(true, |slot| panic!("{slot} forgotten"));
         assert!(scrape(&mut cache, &["x"]).1.is_empty());
         assert_eq!(cache.remembered, 1);
