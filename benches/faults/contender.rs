@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::cpu::Meter;
 use super::process::Process;
 
 /// Longer than the minute that prometheus takes to flush to a receiver that does not answer.
@@ -112,6 +113,11 @@ impl Running {
     /// The most memory that it has had, KiB; 0 when it has ended.
     pub(crate) fn peak_rss(&self) -> u64 {
         self.0.status(["VmHWM"]).map_or(0, |[peak]| peak)
+    }
+
+    /// Counts the CPU time of all its threads.
+    pub(crate) fn meter(&self) -> Meter {
+        Meter::of_process(self.0.id())
     }
 
     pub(crate) fn kill(self) -> io::Result<()> {

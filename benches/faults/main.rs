@@ -1,4 +1,4 @@
-//! What faults cost: this program, Debian's `prometheus` in agent mode and its `vmagent` side by side, 10,000 series scraped every second:
+//! What scrapes cost without a fault, and what faults cost: this program, Debian's `prometheus` in agent mode and its `vmagent` side by side, 10,000 series scraped every second:
 //! `make bench-faults`, or `cargo bench --bench faults [-- part-of-a-scenario ... | --series N]`.
 //!
 //! Each program has a target and a sink of its own. Every value of a scrape is the number of that scrape, so the sink knows of each sample
@@ -8,6 +8,8 @@
 #[path = "../support/body.rs"]
 mod body;
 mod contender;
+#[path = "../support/cpu.rs"]
+mod cpu;
 #[path = "../support/http.rs"]
 mod http;
 #[path = "../support/process.rs"]
@@ -45,9 +47,9 @@ fn main() -> io::Result<()> {
     println!("{series} series every second; a scrape is {series} samples");
     println!();
     println!(
-        "| fault | program | scrapes | lost samples | duplicated | out of order | drained in | peak RSS |"
+        "| fault | program | scrapes | lost samples | duplicated | out of order | drained in | CPU of a scrape | peak RSS |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for scenario in Scenario::ALL {
         if !wanted.is_empty() && !wanted.iter().any(|part| scenario.name().contains(part.as_str())) {
             continue;

@@ -16,6 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(180);
 
 #[derive(Clone, Copy)]
 pub(crate) enum Scenario {
+    Quiet,
     Outage,
     KillInOutage,
     TermInStream,
@@ -23,11 +24,12 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Outage, Self::KillInOutage, Self::TermInStream, Self::TermInOutage];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Quiet, Self::Outage, Self::KillInOutage, Self::TermInStream, Self::TermInOutage];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Quiet => "none, for 60 s",
             Self::Outage => "60 s of 503",
             Self::KillInOutage => "kill -9 after 20 s of a 40 s outage, restart",
             Self::TermInStream => "SIGTERM in mid-stream, restart",
@@ -54,7 +56,9 @@ pub(crate) fn run(contender: Contender, scenario: Scenario, series: usize) -> io
         };
         start()
     };
+    let mut cpu = None;
     match scenario {
+        Scenario::Quiet => cpu = Some(cpu_of_a_scrape(&running, &target)?),
         Scenario::Outage => {
             sink.set(Mood::Unavailable);
             sleep(Duration::from_secs(60));
@@ -85,15 +89,28 @@ pub(crate) fn run(contender: Contender, scenario: Scenario, series: usize) -> io
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
     let in_scrapes = count.lost as f64 / series as f64;
     Ok(format!(
-        "| {} | {} | {to} | {} ({in_scrapes:.1} scrapes) | {} | {} | {:.1} s | {:.1} MB |",
+        "| {} | {} | {to} | {} ({in_scrapes:.1} scrapes) | {} | {} | {:.1} s | {} | {:.1} MB |",
         scenario.name(),
         contender.name(),
         count.lost,
         count.duplicated,
         count.out_of_order,
         drained.unwrap_or_default().as_secs_f64(),
+        cpu.map_or_else(|| "-".to_owned(), |cpu| format!("{:.1} ms", cpu.as_secs_f64() * 1e3)),
         f64::from(u32::try_from(peak).unwrap_or(u32::MAX)) / 1024.0,
     ))
+}
+
+/// The mean over a minute in which nothing happens; whatever the program does besides is part of it.
+fn cpu_of_a_scrape(running: &Running, target: &Target) -> io::Result<Duration> {
+    let (before, mut meter, start) = (target.served(), running.meter(), Instant::now());
+    let spent_before = meter.read()?;
+    while start.elapsed() < Duration::from_secs(60) {
+        sleep(Duration::from_millis(100));
+        meter.read()?;
+    }
+    let scrapes = u32::try_from(target.served() - before).unwrap_or(u32::MAX).max(1);
+    Ok((meter.read()? - spent_before) / scrapes)
 }
 
 /// Everything up to `to` has come, or nothing of it has come for a while.

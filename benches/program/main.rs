@@ -11,6 +11,7 @@ mod bare;
 #[path = "../support/body.rs"]
 mod body;
 mod count;
+#[path = "../support/cpu.rs"]
 mod cpu;
 #[path = "../support/http.rs"]
 mod http;

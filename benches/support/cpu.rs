@@ -18,6 +18,7 @@ enum Of {
 }
 
 impl Meter {
+    #[allow(dead_code, reason = "each bench counts its own")]
     pub(crate) fn of_thread(task: PathBuf) -> Self {
         Self { of: Of::Thread(task), last: HashMap::new() }
     }
@@ -46,6 +47,7 @@ impl Meter {
 }
 
 /// CPU time of this thread.
+#[allow(dead_code, reason = "each bench counts its own")]
 pub(crate) fn of_this_thread() -> io::Result<Duration> {
     cpu_time(Path::new("/proc/thread-self"))
 }
