@@ -21,7 +21,7 @@ help:
 	@echo '                     at least 10 minutes: one test is a real outage of that length, beside the others'
 	@echo 'make demo            the main job on embedded parts: no root, no Docker, no network'
 	@echo 'make conformance     runs the tests of the rules and of the suites, and writes docs/conformance.md with their results (a few minutes)'
-	@echo 'make bench-faults    outages and kills at 10,000 series x 1 s, beside prometheus agent and vmagent where they are installed (6 min)'
+	@echo 'make bench-faults    a quiet minute, outages and kills at 10,000 series x 1 s, beside prometheus agent and vmagent where they are installed (8 min)'
 	@echo 'make soak            half an hour at 50 ms with churn, faults and restarts; prints memory, descriptors, threads and disk by the minute'
 	@echo 'make fuzz            fuzzes every target for TIME each (60s; 10m, 2h), or TARGET alone: docs/fuzzing.md'
 	@echo 'make plugin          builds the static binary and creates the Docker plugin "$(PLUGIN_NAME)"'

@@ -57,6 +57,9 @@ mod drain;
 /// The version of remote-write that Debian's receivers take is found.
 mod negotiation;
 
+/// CPU time that each format of the exposition takes from a real dockerd.
+mod format_cost;
+
 /// What the closing note quotes: start-up time, size, memory.
 mod figures;
 
