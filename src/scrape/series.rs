@@ -55,6 +55,16 @@ enum Metadata {
 }
 
 impl Series {
+    /// Its end is to be noticed, as of this scrape; whether that is new. Synthetic series come with every scrape and end only with the target.
+    #[inline]
+    pub(super) fn track(&mut self, scrape: u64) -> bool {
+        let is_new = self.tracked != scrape && !self.is_synthetic();
+        if is_new {
+            self.tracked = scrape;
+        }
+        is_new
+    }
+
     pub(super) fn is_synthetic(&self) -> bool {
         matches!(self.metadata, Metadata::Synthetic(_))
     }

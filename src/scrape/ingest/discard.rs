@@ -73,6 +73,7 @@ impl Ingest {
     pub(super) fn count_beyond(
         &mut self,
         exposed: &ExposedSeries<'_>,
+        timestamp: i64,
         report: &mut Report,
     ) -> Result<(), ScrapeError> {
         let is_full = self.rules.sample_limit == Some(report.offered);
@@ -81,10 +82,8 @@ impl Ingest {
         let found = if is_full || !takes_all { self.lines.find(exposed.raw, spelling) } else { None };
         let has_own = self.rules.honor_timestamps && exposed.timestamp.is_some();
         let taken = match found {
-            Some(Found { line: Line::Series(slot), repeated: true, .. }) if is_full && !has_own => {
-                report.post_relabel += 1;
-                self.exemplars.keep(slot);
-                self.count_discarded(slot, Discard::Duplicate, report);
+            Some(twice @ Found { line: Line::Series(_), repeated: true, .. }) if is_full && !has_own => {
+                self.append_sample(twice, exposed.value, None, timestamp, report);
                 return Ok(());
             }
             Some(Found { line: Line::Series(_), .. }) => true,

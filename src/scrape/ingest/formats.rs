@@ -206,12 +206,12 @@ impl Ingest {
             return;
         };
         report.post_relabel += 1;
-        if found.repeated && own.is_none() {
-            self.exemplars.keep(slot);
-            return self.count_discarded(slot, Discard::Duplicate, report);
-        }
-        report.offered += 1;
-        let admitted = self.admit(slot, value, own, timestamp);
+        let admitted = if found.repeated && own.is_none() {
+            Err(Discard::Duplicate)
+        } else {
+            report.offered += 1;
+            self.admit(slot, value, own, timestamp)
+        };
         if !found.cached && self.is_cacheable(slot, value, own.unwrap_or(timestamp), timestamp) {
             self.lines.cached();
             report.added += 1;

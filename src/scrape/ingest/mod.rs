@@ -304,7 +304,7 @@ impl Ingest {
     ) -> Result<(), ScrapeError> {
         report.scraped += 1;
         if self.rules.sample_limit.is_some_and(|limit| report.offered >= limit) {
-            return self.count_beyond(exposed, report);
+            return self.count_beyond(exposed, timestamp, report);
         }
         let spelling = self.spelling(exposed.in_force);
         let found = match self.lines.find(exposed.raw, spelling) {
@@ -343,10 +343,8 @@ impl Ingest {
         if at < timestamp.saturating_sub(MAX_BEHIND_MS) {
             return Err(Discard::TooOld);
         }
-        // Synthetic series come with every scrape and end only with the target.
         let may_vanish = own.is_none() || self.rules.track_timestamps_staleness;
-        if may_vanish && series.tracked != scrape && !series.is_synthetic() {
-            series.tracked = scrape;
+        if may_vanish && series.track(scrape) {
             self.tracked_now.push(slot);
         }
         (series.touched, series.touched_timestamp, series.touched_sample) = (scrape, at, self.samples.len());
@@ -358,13 +356,11 @@ impl Ingest {
     #[cold]
     fn track_what_could_be_stored(&mut self, slot: u32, value: f64, own: Option<i64>, timestamp: i64) {
         let may_vanish = own.is_none() || self.rules.track_timestamps_staleness;
-        if may_vanish && self.is_cacheable(slot, value, own.unwrap_or(timestamp), timestamp) {
-            let scrape = self.scrape;
-            let series = self.series.get_mut(slot);
-            if series.tracked != scrape && !series.is_synthetic() {
-                series.tracked = scrape;
-                self.tracked_now.push(slot);
-            }
+        if may_vanish
+            && self.is_cacheable(slot, value, own.unwrap_or(timestamp), timestamp)
+            && self.series.get_mut(slot).track(self.scrape)
+        {
+            self.tracked_now.push(slot);
         }
     }
 
