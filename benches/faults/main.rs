@@ -1,4 +1,5 @@
-//! What scrapes cost without a fault, and what faults cost: this program, Debian's `prometheus` in agent mode and its `vmagent` side by side, 10,000 series scraped every second:
+//! What scrapes cost without a fault, and what faults cost: this program, Debian's `prometheus` in agent mode and its `vmagent` side by side,
+//! 10,000 series scraped every second:
 //! `make bench-faults`, or `cargo bench --bench faults [-- part-of-a-scenario ... | --series N]`.
 //!
 //! Each program has a target and a sink of its own. Every value of a scrape is the number of that scrape, so the sink knows of each sample

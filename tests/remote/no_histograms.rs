@@ -81,9 +81,7 @@ async fn they_are_quarantined_together_and_a_try_after_that_costs_little() {
         if is_well {
             server.otherwise(status(204));
         }
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(60 * minutes + 1)).await;
-        tokio::time::resume();
+        pass(Duration::from_secs(60 * minutes + 1)).await;
         let (requests, before) = (server.seen().len(), queue.ledger(0));
         append_mixed(&queue, now + 1 + i64::try_from(minutes).unwrap(), SHAPE);
         running.until_done().await;
